@@ -1,0 +1,20 @@
+/* A URL as the sampler needs it. Parsing is libcurl's own, so that what `check` accepts is exactly
+ * what is sent; this is the one place outside probe/ that knows it. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct url {
+    char *text;    /* as it is requested: normalised by libcurl, host in punycode, no fragment */
+    char *host;    /* punycode, without the brackets of an IPv6 literal */
+    uint16_t port; /* 1..65535 */
+    bool tls;      /* https */
+    bool literal;  /* the host is an IP address */
+};
+
+/* On failure returns -EINVAL and sets *ret_why to a sentence fragment without the URL's secrets
+ * (static storage): "has no scheme; write https://…", "scheme is not http or https", "carries a user
+ * or password", "port is 0", … -ENOMEM leaves it "out of memory". */
+int url_parse(const char *text, struct url *ret_url, const char **ret_why);
+void url_clear(struct url *url);

@@ -1,0 +1,38 @@
+/* How a record is written: a table of formats, a file each. Adding one is a new file and a row. */
+#pragma once
+
+#include "report/record.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* Where in its log a record stands. NULL in `tallyd sample`, whose records have no such place. */
+struct format_place {
+    const char *boot; /* 32 hex digits, one a start of the daemon */
+    uint64_t seq;     /* from 1 */
+};
+
+/* Records that were lost. With count 0 nobody knows how many, nor which: a line torn by a crash. */
+struct format_loss {
+    nsec_t wall_time;
+    uint64_t from_seq, to_seq, count;
+    const char *why;
+};
+
+struct format {
+    const char *name;
+    bool has_places; /* false: records carry neither seq nor boot; there are no events, no losses */
+    /* Each writes one record with its final newline to `to`. 0 or -ENOMEM; errors of `to` itself are
+     * for the caller to see (ferror). */
+    int (*report)(const struct report *report, const struct format_place *place, FILE *to);
+    int (*event)(const struct event_record *event, const struct format_place *place, FILE *to);
+    int (*loss)(const struct format_loss *loss, const struct format_place *place, FILE *to);
+    /* Whether `n` bytes could be the beginning of a line of ours, however short. */
+    bool (*resembles)(const char *line, size_t n);
+};
+
+extern const struct format format_text, format_line, format_json;
+
+const struct format *format_find(const char *name); /* NULL: unknown */
+const struct format *format_at(size_t i);           /* NULL past the end */

@@ -1,0 +1,58 @@
+/* The closed record of a round: counted, summed up, ready to be written. Made from a round by the
+ * control loop; immutable from the moment it leaves. Pure. */
+#pragma once
+
+#include "config/config.h"
+#include "report/tally.h"
+#include "report/verdict.h"
+#include "sampling/round.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct report_latency { /* of the samples that got a status; nearest rank */
+    unsigned n;         /* 0: nothing else is set */
+    nsec_t min, mean, p50, p90, p99, max; /* p99 is NSEC_UNKNOWN below 100 samples */
+};
+
+struct report_address {
+    char text[INET6_ADDRSTRLEN];
+    struct tally tally;
+};
+
+struct report_evidence {
+    outcome_t outcome;
+    char address[INET6_ADDRSTRLEN]; /* empty: never had one */
+    nsec_t at;                      /* NSEC_UNKNOWN: never started */
+    uint16_t local_port;            /* 0: not known */
+    char words[ROUND_WORDS_BYTES];
+};
+
+struct report {
+    struct config *config; /* a reference */
+    const struct site *site;
+    uint64_t round;
+    bool first;
+    nsec_t wall_began;
+    nsec_t late, took;
+    uint64_t skipped;
+
+    unsigned planned, judged, failed;
+    struct tally tally;
+    unsigned reasons[REASON_COUNT];
+    struct report_latency latency;
+    nsec_t phases[PHASE_COUNT]; /* medians; NSEC_UNKNOWN where no sample had one */
+    struct report_address *addresses; /* in the order of the round's; every address, tallied or not */
+    size_t n_addresses;
+    bool left_out_ipv4, left_out_ipv6;
+    struct report_evidence *evidence;
+    size_t n_evidence;
+
+    bool has_verdict; /* false in `tallyd sample` */
+    struct verdict_result verdict;
+};
+
+/* Counts a closed round; `round` stays the caller's. Asserts that the numbers add up. NULL: out of
+ * memory. */
+struct report *report_new(const struct round *round);
+void report_free(struct report *report);

@@ -1,0 +1,52 @@
+/* A site's health from its counts. Pure: no clock, no I/O. The rule is design notes' "State": a
+ * bucket in fiftieths of a failure, which is the likelihood ratio of 5 % against 0.5 % failing in
+ * integers, and a separate rule for down. */
+#pragma once
+
+#include "base/clock.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum state {
+    STATE_UNKNOWN, /* nothing judged yet, or not enough to tell */
+    STATE_UP,
+    STATE_DEGRADED,
+    STATE_DOWN,
+    STATE_COUNT,
+};
+const char *state_name(enum state state);
+
+#define VERDICT_WINDOW_CELLS 60
+
+struct verdict_cell {
+    int64_t index; /* time divided by the cell's length */
+    uint32_t judged, failed;
+};
+
+struct verdict {
+    enum state state;
+    int level;                 /* 0..200, fiftieths of a failure */
+    unsigned bad_rounds;       /* in a row, failed in at least 95 % */
+    unsigned recovered_rounds; /* in a row, failed in under 50 % */
+    struct verdict_cell cells[VERDICT_WINDOW_CELLS]; /* the reader's window; decides nothing */
+    unsigned n_cells, newest;
+};
+
+struct verdict_result {
+    enum state from, to;
+    double level;                     /* 0..1 */
+    uint32_t window_samples, window_failed;
+    double window_low, window_high;   /* Wilson, 95 % */
+};
+
+void verdict_init(struct verdict *verdict);
+
+/* Judges one closed round. `planned` decides how many rounds make a down; a round with no judged
+ * sample changes nothing. The window is the last max(5 min, 5 rounds). */
+void verdict_judge(struct verdict *verdict, nsec_t now, nsec_t interval, unsigned planned,
+                   unsigned judged, unsigned failed, struct verdict_result *ret_result);
+
+/* Wilson score interval (Wilson, JASA 22, 1927, p. 209) for `failed` of `n` at z = 1.96; 0..1 for
+ * n = 0. */
+void verdict_wilson(uint32_t failed, uint32_t n, double *ret_low, double *ret_high);

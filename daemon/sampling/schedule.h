@@ -1,0 +1,49 @@
+/* Whose slot is it? Pure: no clock, no events; time is an argument. Slots are absolute,
+ * t0 + phase + k * interval, and never drift. See design notes at the top of schedule.c. */
+#pragma once
+
+#include "base/clock.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct schedule;
+
+/* A site as the schedule knows it. `name` is borrowed only during the call. */
+struct schedule_site {
+    const char *name;
+    nsec_t interval;
+    unsigned ring; /* index of its interval among those of the configuration */
+};
+
+/* A slot that begins now. */
+struct schedule_slot {
+    size_t site;      /* index into the array last given to schedule_set() */
+    nsec_t due;
+    uint64_t number;  /* the round's number at its site, from 1; goes on over a reload */
+    uint64_t skipped; /* slots of this site passed over since its last round */
+    bool first;       /* the extra first round of a site with a long interval: belongs to no slot */
+};
+
+struct schedule *schedule_new(nsec_t t0); /* NULL: out of memory */
+void schedule_free(struct schedule *schedule);
+
+/* The whole set of sites, at start and at every reload, in configuration order. Sites with the same
+ * name and interval keep phase, slot and counts; rounds in flight stay in flight (a site whose
+ * interval changed begins no round before its old one is done). 0 or -ENOMEM, then nothing changed. */
+int schedule_set(struct schedule *schedule, const struct schedule_site *sites, size_t n, nsec_t now);
+
+/* When schedule_take() should next be called; false: nothing is planned (all in flight, or none). */
+bool schedule_next(const struct schedule *schedule, nsec_t *ret_at);
+
+/* The next slot that begins at `now`, oldest first; false: none. Its site is in flight until
+ * schedule_done(). */
+bool schedule_take(struct schedule *schedule, nsec_t now, struct schedule_slot *ret_slot);
+
+/* The site's round has closed. By name, as a reload may have come between; a name that is gone is
+ * fine. */
+void schedule_done(struct schedule *schedule, const char *name, nsec_t now);
+
+/* For `check`, tests and the status page: the site's phase, in [0, interval). */
+nsec_t schedule_phase(const struct schedule *schedule, size_t site);
