@@ -14,7 +14,7 @@ struct url {
 };
 
 /* On failure returns -EINVAL and sets *ret_why to a sentence fragment without the URL's secrets
- * (static storage): "has no scheme; write https://…", "scheme is not http or https", "carries a user
- * or password", "port is 0", … -ENOMEM leaves it "out of memory". */
+ * (static storage): "has no scheme; write https://…", "scheme is not http or https", "carries a
+ * user or password", "port is 0", … -ENOMEM leaves it "out of memory". */
 int url_parse(const char *text, struct url *ret_url, const char **ret_why);
 void url_clear(struct url *url);

@@ -89,8 +89,8 @@ struct config {
     unsigned resolver_tries;
     unsigned max_in_flight; /* samples, over all workers */
     unsigned workers;
-    int64_t max_removed;     /* -1: not given */
-    const char *ca_file;     /* PEM bundle, or NULL: the system's (see probe/trust.h) */
+    int64_t max_removed; /* -1: not given */
+    const char *ca_file; /* PEM bundle, or NULL: the system's (see probe/trust.h) */
     struct config_private *private_;
 };
 
@@ -119,7 +119,8 @@ int config_load(const char *path, struct config_messages *ret_messages, struct c
  * (the same URL may come twice). Negative or zero settings mean the default. */
 struct config_urls {
     const char *const *urls;
-    const char *const *origins; /* where each URL stands, for messages: "argument 2", "sites.txt:7" */
+    const char *const
+        *origins; /* where each URL stands, for messages: "argument 2", "sites.txt:7" */
     size_t n_urls;
     unsigned samples, concurrency, max_in_flight;
     nsec_t timeout;
@@ -129,6 +130,6 @@ struct config_urls {
 int config_from_urls(const struct config_urls *urls, struct config_messages *ret_messages,
                      struct config **ret_config);
 
-/* "250ms", "5s", "5m", "2h", "1d", "1.5s"; one number, one unit. 0 or -EINVAL. With `bare_seconds` a
- * number without a unit is seconds (the command line's rule). */
+/* "250ms", "5s", "5m", "2h", "1d", "1.5s"; one number, one unit. 0 or -EINVAL. With `bare_seconds`
+ * a number without a unit is seconds (the command line's rule). */
 int config_parse_duration(const char *text, bool bare_seconds, nsec_t *ret_duration);

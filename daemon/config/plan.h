@@ -6,8 +6,9 @@
 #include <stdio.h>
 
 /* Prints `tallyd check`'s page: per site (at most `most_sites` of them, then how many more) and in
- * total samples/s, requests and bytes a day in the worst case, log bytes a day, fds and memory at the
- * most, the longest a report can wait for its order. `fd_limit` is RLIMIT_NOFILE's soft limit. */
+ * total samples/s, requests and bytes a day in the worst case, log bytes a day, fds and memory at
+ * the most, the longest a report can wait for its order. `fd_limit` is RLIMIT_NOFILE's soft limit.
+ */
 void plan_print(const struct config *config, size_t most_sites, uint64_t fd_limit, FILE *to);
 
 /* Descriptors that `config` can need at the most, the process's own included. */

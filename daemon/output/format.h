@@ -23,8 +23,8 @@ struct format_loss {
 struct format {
     const char *name;
     bool has_places; /* false: records carry neither seq nor boot; there are no events, no losses */
-    /* Each writes one record with its final newline to `to`. 0 or -ENOMEM; errors of `to` itself are
-     * for the caller to see (ferror). */
+    /* Each writes one record with its final newline to `to`. 0 or -ENOMEM; errors of `to` itself
+     * are for the caller to see (ferror). */
     int (*report)(const struct report *report, const struct format_place *place, FILE *to);
     int (*event)(const struct event_record *event, const struct format_place *place, FILE *to);
     int (*loss)(const struct format_loss *loss, const struct format_place *place, FILE *to);

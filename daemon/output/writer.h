@@ -9,8 +9,8 @@
 struct writer;
 
 struct writer_options {
-    struct loop *control;  /* where callbacks arrive, as mail */
-    const char *boot;      /* 32 hex digits; NULL in `tallyd sample`: no places in records */
+    struct loop *control; /* where callbacks arrive, as mail */
+    const char *boot;     /* 32 hex digits; NULL in `tallyd sample`: no places in records */
     /* Called on the control loop, at most once a sink: a stream sink (stdout) is broken for good,
      * its reader has gone or writing failed. */
     void (*on_broken)(int error, void *arg);
@@ -20,8 +20,8 @@ struct writer_options {
 
 /* Opens the sinks of `config` and starts the loop. 0, or -errno with *ret_why set to a whole
  * sentence (heap, the caller's): the file is locked, is not ours, cannot be opened. */
-int writer_new(const struct writer_options *options, struct config *config, struct writer **ret_writer,
-               char **ret_why);
+int writer_new(const struct writer_options *options, struct config *config,
+               struct writer **ret_writer, char **ret_why);
 void writer_free(struct writer *writer); /* stops at once; call writer_drain() first */
 
 /* The record is the writer's, whatever happens; when too many wait it is dropped and counted, and
@@ -36,15 +36,16 @@ void writer_prepare(struct writer *writer, struct config *config,
 void writer_commit(struct writer *writer);
 void writer_rollback(struct writer *writer);
 
-void writer_reopen(struct writer *writer); /* SIGUSR1, SIGHUP: log files whose path is another file now */
+void writer_reopen(
+    struct writer *writer); /* SIGUSR1, SIGHUP: log files whose path is another file now */
 
 /* `done` on the control loop when everything posted is written, or `limit` has passed; the argument
  * is how many records were not. */
 void writer_drain(struct writer *writer, nsec_t limit, void (*done)(uint64_t unwritten, void *arg),
                   void *arg);
 
-/* Replaces the progress line (copied; "" clears it). Drawn by the writer so that it never mixes with
- * reports on the same terminal. */
+/* Replaces the progress line (copied; "" clears it). Drawn by the writer so that it never mixes
+ * with reports on the same terminal. */
 void writer_progress(struct writer *writer, const char *line);
 
 /* Whether every sink wrote its last record. Any thread. */

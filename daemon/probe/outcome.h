@@ -47,7 +47,8 @@ enum reason {
 };
 
 bool outcome_is_status(outcome_t outcome);
-bool outcome_is_judged(outcome_t outcome);       /* false: our own fault, never the site's */
+bool outcome_is_judged(outcome_t outcome);         /* false: our own fault, never the site's */
 const char *outcome_class_name(outcome_t outcome); /* of a class; NULL for a status */
-const char *outcome_class_help(outcome_t outcome); /* when it is used, a sentence; NULL for a status */
+const char *outcome_class_help(
+    outcome_t outcome); /* when it is used, a sentence; NULL for a status */
 const char *reason_name(enum reason reason);

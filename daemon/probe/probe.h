@@ -1,5 +1,6 @@
 /* One sample, as seen from the outside: a request to one address, and what came of it. A probe type
- * (http.c) knows how to make one; who decides when, how many and what they mean lives further down. */
+ * (http.c) knows how to make one; who decides when, how many and what they mean lives further down.
+ */
 #pragma once
 
 #include "base/clock.h"
@@ -10,9 +11,9 @@
 #include <stddef.h>
 
 struct address {
-    int family;                       /* AF_INET or AF_INET6 */
-    unsigned char bytes[16];          /* network order; 4 or 16 of them */
-    char text[INET6_ADDRSTRLEN];      /* canonical */
+    int family;                  /* AF_INET or AF_INET6 */
+    unsigned char bytes[16];     /* network order; 4 or 16 of them */
+    char text[INET6_ADDRSTRLEN]; /* canonical */
 };
 
 enum phase {

@@ -21,8 +21,8 @@ struct event_record {
 struct record {
     struct mail mail;
     enum record_kind kind;
-    unsigned refs;          /* the writer's: one a sink that still has it queued */
-    struct report *report;  /* RECORD_REPORT; owned */
+    unsigned refs;             /* the writer's: one a sink that still has it queued */
+    struct report *report;     /* RECORD_REPORT; owned */
     struct event_record event; /* RECORD_EVENT */
     /* Records that the control loop had to drop before this one, because the writer was stuck, by
      * the widest `only` that would have shown them: [SINK_ONLY_ALL] counts all. */

@@ -10,8 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct report_latency { /* of the samples that got a status; nearest rank */
-    unsigned n;         /* 0: nothing else is set */
+struct report_latency {                   /* of the samples that got a status; nearest rank */
+    unsigned n;                           /* 0: nothing else is set */
     nsec_t min, mean, p50, p90, p99, max; /* p99 is NSEC_UNKNOWN below 100 samples */
 };
 
@@ -42,7 +42,8 @@ struct report {
     unsigned reasons[REASON_COUNT];
     struct report_latency latency;
     nsec_t phases[PHASE_COUNT]; /* medians; NSEC_UNKNOWN where no sample had one */
-    struct report_address *addresses; /* in the order of the round's; every address, tallied or not */
+    struct report_address
+        *addresses; /* in the order of the round's; every address, tallied or not */
     size_t n_addresses;
     bool left_out_ipv4, left_out_ipv6;
     struct report_evidence *evidence;

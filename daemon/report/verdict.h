@@ -26,18 +26,18 @@ struct verdict_cell {
 
 struct verdict {
     enum state state;
-    int level;                 /* 0..200, fiftieths of a failure */
-    unsigned bad_rounds;       /* in a row, failed in at least 95 % */
-    unsigned recovered_rounds; /* in a row, failed in under 50 % */
+    int level;                                       /* 0..200, fiftieths of a failure */
+    unsigned bad_rounds;                             /* in a row, failed in at least 95 % */
+    unsigned recovered_rounds;                       /* in a row, failed in under 50 % */
     struct verdict_cell cells[VERDICT_WINDOW_CELLS]; /* the reader's window; decides nothing */
     unsigned n_cells, newest;
 };
 
 struct verdict_result {
     enum state from, to;
-    double level;                     /* 0..1 */
+    double level; /* 0..1 */
     uint32_t window_samples, window_failed;
-    double window_low, window_high;   /* Wilson, 95 % */
+    double window_low, window_high; /* Wilson, 95 % */
 };
 
 void verdict_init(struct verdict *verdict);

@@ -1,6 +1,6 @@
 /* A round: the samples of a site that belong to one slot of its interval. Made by the control loop,
- * posted to the sampling loop that the site belongs to, and posted back when closed: it has one owner
- * at a time, and is itself the message. */
+ * posted to the sampling loop that the site belongs to, and posted back when closed: it has one
+ * owner at a time, and is itself the message. */
 #pragma once
 
 #include "base/loop.h"
@@ -9,12 +9,12 @@
 
 #include <stdint.h>
 
-#define ROUND_EVIDENCE_PER_OUTCOME 3 /* failed samples of an outcome that keep their words */
-#define ROUND_EVIDENCE_MOST 16       /* over all outcomes of a round */
-#define ROUND_WORDS_BYTES 256
+#define ROUND_EVIDENCE_PER_OUTCOME 3  /* failed samples of an outcome that keep their words */
+#define ROUND_EVIDENCE_MOST        16 /* over all outcomes of a round */
+#define ROUND_WORDS_BYTES          256
 
 struct round_evidence {
-    unsigned sample;              /* index */
+    unsigned sample;               /* index */
     char words[ROUND_WORDS_BYTES]; /* the library's, already escaped; may be empty */
 };
 
@@ -24,22 +24,22 @@ struct round {
     /* set by whoever orders the round */
     struct config *config; /* a reference; the configuration that it began with */
     const struct site *site;
-    uint64_t number;   /* per site, from 1 */
-    bool first;        /* the extra round of a new site with a long interval */
-    uint64_t skipped;  /* slots passed over since the site's last round */
-    nsec_t due;        /* its slot */
-    void *ticket;      /* the report queue's; not touched by the sampler */
-    void *owner;       /* the control loop's; not touched by the sampler */
+    uint64_t number;  /* per site, from 1 */
+    bool first;       /* the extra round of a new site with a long interval */
+    uint64_t skipped; /* slots passed over since the site's last round */
+    nsec_t due;       /* its slot */
+    void *ticket;     /* the report queue's; not touched by the sampler */
+    void *owner;      /* the control loop's; not touched by the sampler */
 
     /* set by the sampler; complete once closed */
-    nsec_t began;      /* the sampler's stamp: began - due is how late it was */
+    nsec_t began; /* the sampler's stamp: began - due is how late it was */
     nsec_t wall_began;
     nsec_t ended;
-    nsec_t dns_took;   /* NSEC_UNKNOWN: a literal address, or no lookup ended */
+    nsec_t dns_took;           /* NSEC_UNKNOWN: a literal address, or no lookup ended */
     struct address *addresses; /* sorted by bytes */
     size_t n_addresses;
     bool left_out_ipv4, left_out_ipv6; /* resolved, but no route for that family on this machine */
-    struct sample *samples; /* site->samples of them, each with exactly one outcome */
+    struct sample *samples;            /* site->samples of them, each with exactly one outcome */
     unsigned planned;
     struct round_evidence *evidence;
     size_t n_evidence;

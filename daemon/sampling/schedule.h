@@ -19,7 +19,7 @@ struct schedule_site {
 
 /* A slot that begins now. */
 struct schedule_slot {
-    size_t site;      /* index into the array last given to schedule_set() */
+    size_t site; /* index into the array last given to schedule_set() */
     nsec_t due;
     uint64_t number;  /* the round's number at its site, from 1; goes on over a reload */
     uint64_t skipped; /* slots of this site passed over since its last round */
@@ -31,10 +31,13 @@ void schedule_free(struct schedule *schedule);
 
 /* The whole set of sites, at start and at every reload, in configuration order. Sites with the same
  * name and interval keep phase, slot and counts; rounds in flight stay in flight (a site whose
- * interval changed begins no round before its old one is done). 0 or -ENOMEM, then nothing changed. */
-int schedule_set(struct schedule *schedule, const struct schedule_site *sites, size_t n, nsec_t now);
+ * interval changed begins no round before its old one is done). 0 or -ENOMEM, then nothing changed.
+ */
+int schedule_set(struct schedule *schedule, const struct schedule_site *sites, size_t n,
+                 nsec_t now);
 
-/* When schedule_take() should next be called; false: nothing is planned (all in flight, or none). */
+/* When schedule_take() should next be called; false: nothing is planned (all in flight, or none).
+ */
 bool schedule_next(const struct schedule *schedule, nsec_t *ret_at);
 
 /* The next slot that begins at `now`, oldest first; false: none. Its site is in flight until
