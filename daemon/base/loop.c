@@ -209,6 +209,7 @@ struct timeval loop_timeval(nsec_t duration) {
     if (duration < 0) {
         duration = 0;
     }
+    duration += NSEC_PER_USEC - 1; /* rounded up: a timer that fires early finds nothing to do */
     return (struct timeval){
         .tv_sec = (time_t)(duration / NSEC_PER_SEC),
         .tv_usec = (suseconds_t)(duration % NSEC_PER_SEC / NSEC_PER_USEC),
