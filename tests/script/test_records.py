@@ -6,8 +6,8 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../system"))
-from lab import (add_case, case, check_log, check_report, main, parse_json, parse_line,  # noqa: E402
-                 parse_text)
+from lab import (add_case, case, check_log, check_report, main, parse_json,  # noqa: E402
+                 parse_line, parse_text)
 
 BOOT = "0123456789abcdef" * 2
 

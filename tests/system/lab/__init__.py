@@ -13,14 +13,14 @@ Each case has a directory and servers of its own, so that any number of them may
 
 from .cases import Skip, add_case, case, main
 from .origin import Origin, answer, cut, full_backlog
-from .process import free_port, wait_for
+from .process import free_port, start, wait_for
 from .records import (check_log, check_report, counts, parse_json, parse_line, parse_text, slots)
 from .servers import CertificateAuthority, Dnsmasq, Haproxy, Nginx
-from .tallyd import Daemon, TALLYD, run_tallyd, sample
+from .tallyd import TALLYD, Daemon, configuration, run_tallyd, sample
 
 __all__ = [
     "CertificateAuthority", "Daemon", "Dnsmasq", "Haproxy", "Nginx", "Origin", "Skip", "TALLYD",
-    "add_case", "answer", "case", "check_log", "check_report", "counts", "cut", "free_port",
-    "full_backlog", "main", "parse_json", "parse_line", "parse_text", "run_tallyd", "sample",
-    "slots", "wait_for",
+    "add_case", "answer", "case", "check_log", "check_report", "configuration", "counts", "cut",
+    "free_port", "full_backlog", "main", "parse_json", "parse_line", "parse_text", "run_tallyd", "sample",
+    "slots", "start", "wait_for",
 ]

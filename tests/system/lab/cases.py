@@ -36,6 +36,14 @@ class Lab(contextlib.ExitStack):
         return path
 
 
+    def read_notes(self):
+        texts = []
+        for note in self.notes:
+            with contextlib.suppress(OSError):
+                texts.append(note())
+        return texts
+
+
 def case(function):
     """Registers a case; its name, spelled with underscores, is the expectation."""
     add_case(function.__name__.replace("_", " "), function)
@@ -49,36 +57,26 @@ def add_case(name, function):
 def _run(function):
     """None, or what went wrong."""
     lab = Lab()
-    trouble = None
+    troubles = []
     try:
         function(lab)
-    except Skip:
+    except Exception as error:
+        lab.failed = True
+        if isinstance(error, Skip):
+            lab.close()
+            raise
+        troubles.append(traceback.format_exc())
+    except BaseException:
         lab.failed = True
         lab.close()
         raise
-    except BaseException as error:
-        lab.failed = True
-        if not isinstance(error, Exception):
-            lab.close()
-            raise
-        trouble = traceback.format_exc()
-    notes = lab.notes[:]
-    texts = []
-    if trouble is None:
-        try:
-            lab_notes = [note() for note in notes]
-            lab.close()
-        except Exception:  # what ended badly is a failure of the case
-            return "\n".join([traceback.format_exc()] + [note for note in lab_notes if note])
-        return None
-    for note in notes:
-        with contextlib.suppress(OSError):
-            texts.append(note())
+    if troubles:
+        troubles += lab.read_notes()
     try:
         lab.close()
-    except Exception:
-        texts.append(traceback.format_exc())
-    return "\n".join([trouble] + [text for text in texts if text])
+    except Exception:  # what ended badly is a failure of the case
+        troubles.append(traceback.format_exc())
+    return "\n".join(troubles) or None
 
 
 def main():

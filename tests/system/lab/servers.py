@@ -90,7 +90,8 @@ class Nginx(_Server):
         self.root = os.path.join(lab.dir, f"nginx-{self.port}")
         os.mkdir(self.root)
         self.access_log = os.path.join(self.root, "access.log")
-        listen = "".join(f"listen {address}:{port};" for port in self.ports for address in addresses)
+        listen = "".join(f"listen {address}:{port};"
+                         for port in self.ports for address in addresses)
         if certificate is not None:
             self.tls_port = process.free_port()
             listen += "".join(f"listen {address}:{self.tls_port} ssl;" for address in addresses)

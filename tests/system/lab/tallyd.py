@@ -1,5 +1,6 @@
 """The program under test: as a command that ends, and as a daemon."""
 
+import json
 import os
 import re
 import signal
@@ -54,6 +55,16 @@ def sample(*arguments, status=None, **options):
     for report in done.reports:
         records.check_report(report)
     return done
+
+
+def configuration(sites, defaults=None, **top):
+    """A configuration file's text; `sites` is a list, or {name: URL}. JSON is YAML too."""
+    if isinstance(sites, dict):
+        sites = [{"name": name, "url": url} for name, url in sites.items()]
+    settings = {"interval": "500ms", "samples": 4, "concurrency": 4, **(defaults or {})}
+    return json.dumps({"defaults": settings,
+                       "reports": [{"to": "file", "path": "{log}", "format": "json"}],
+                       "sites": sites, **top}, indent=1) + "\n"
 
 
 class Daemon:
