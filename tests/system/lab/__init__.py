@@ -21,6 +21,6 @@ from .tallyd import TALLYD, Daemon, configuration, run_tallyd, sample
 __all__ = [
     "CertificateAuthority", "Daemon", "Dnsmasq", "Haproxy", "Nginx", "Origin", "Skip", "TALLYD",
     "add_case", "answer", "case", "check_log", "check_report", "configuration", "counts", "cut",
-    "free_port", "full_backlog", "main", "parse_json", "parse_line", "parse_text", "run_tallyd", "sample",
-    "slots", "start", "wait_for",
+    "free_port", "full_backlog", "main", "parse_json", "parse_line", "parse_text", "run_tallyd",
+    "sample", "slots", "start", "wait_for",
 ]

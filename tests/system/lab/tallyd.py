@@ -1,15 +1,18 @@
 """The program under test: as a command that ends, and as a daemon."""
 
+import fcntl
 import json
 import os
 import re
 import signal
 import subprocess
+import tempfile
+import time
 
 from . import process, records
 
-TALLYD = os.environ.get("TALLYD") or os.path.join(
-    os.path.dirname(__file__), "../../../build/gcc/tallyd")
+TALLYD = os.environ.get("TALLYD") or os.path.abspath(os.path.join(
+    os.path.dirname(__file__), "../../../build/gcc/tallyd"))
 
 # In no run may these be in what the program says of itself.
 _NEVER = re.compile(r"internal: |Sanitizer|runtime error:|Assertion|==\d+== ")
@@ -18,8 +21,10 @@ _NEVER = re.compile(r"internal: |Sanitizer|runtime error:|Assertion|==\d+== ")
 class Result:
     """What a command that ended left behind."""
 
-    def __init__(self, status, out, err):
+    def __init__(self, status, out, err, usage):
         self.status, self.out, self.err = status, out, err
+        self.cpu_seconds = usage.ru_utime + usage.ru_stime
+        self.max_rss_bytes = usage.ru_maxrss * 1024  # the test's own size at the least
 
     def __repr__(self):
         return f"status {self.status}\nstdout: {self.out}\nstderr: {self.err}"
@@ -30,20 +35,43 @@ def _check_words(err):
     assert not found, f"{found.group(0)!r} in stderr:\n{err}"
 
 
+def _pipe_with(text):
+    """The reading end of a pipe in which `text` waits, and then the end."""
+    reader, writer = os.pipe()
+    data = text.encode()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, max(len(data), 4096))
+    with open(writer, "wb") as file:
+        file.write(data)
+    return reader
+
+
 def run_tallyd(*arguments, env=None, stdin=None, limit=60.0, cwd=None):
     """Runs to the end; `stdin` is text. A run that takes longer than `limit` seconds is a failure.
     """
-    child = process.start([TALLYD, *map(str, arguments)], env=env, cwd=cwd, text=True,
-                          stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    try:
-        out, err = child.communicate(stdin, limit)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        out, err = child.communicate()
-        raise AssertionError(f"still there after {limit:g} s: {arguments}\n{out}\n{err}") from None
-    _check_words(err)
-    return Result(child.returncode, out, err)
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        feed = subprocess.DEVNULL if stdin is None else _pipe_with(stdin)
+        child = process.start([TALLYD, *map(str, arguments)], env=env, cwd=cwd, stdin=feed,
+                              stdout=out, stderr=err)
+        if stdin is not None:
+            os.close(feed)
+        deadline, ended = time.monotonic() + limit, None
+        while not ended and time.monotonic() < deadline:
+            pid, status, usage = os.wait4(child.pid, os.WNOHANG)
+            ended = pid != 0
+            if not ended:
+                time.sleep(0.005)
+        if not ended:
+            child.kill()
+            _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        texts = []
+        for file in (out, err):
+            file.seek(0)
+            texts.append(file.read().decode())
+        done = Result(child.returncode, *texts, usage)
+    assert ended, f"still there after {limit:g} s: {arguments}\n{done}"
+    _check_words(done.err)
+    return done
 
 
 def sample(*arguments, status=None, **options):
