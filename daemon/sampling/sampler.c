@@ -179,10 +179,14 @@ static void hand_back(struct sampler *sampler, struct round *round) {
 static void close_if_done(struct round_run *run) {
     struct sampler *sampler = run->sampler;
     struct round *round = run->round;
+    if (run->in_flight == 0 && run->lane != NULL) {
+        sampler->probe->lane_close(run->lane);
+        run->lane = NULL;
+    }
     if (run->open > 0) {
         return;
     }
-    assert(run->in_flight == 0 && run->lane == NULL);
+    assert(run->in_flight == 0);
     leave_line(run);
     if (run->lookup != NULL) {
         resolver_abandon(run->lookup);
@@ -210,10 +214,6 @@ static void on_sample_end(const struct probe_result *result, void *arg) {
     end_sample(run, index, result->outcome, result->words);
     run->in_flight--;
     sampler->in_flight--;
-    if (run->in_flight == 0) {
-        sampler->probe->lane_close(run->lane);
-        run->lane = NULL;
-    }
     if (!run->ending) { /* else whoever ends them closes the round */
         pump(run);
     }
@@ -266,10 +266,6 @@ static void start_sample(struct round_run *run) {
         }
         sample->address = SAMPLE_NO_ADDRESS;
         sample->at = NSEC_UNKNOWN;
-        if (run->in_flight == 0) {
-            sampler->probe->lane_close(run->lane);
-            run->lane = NULL;
-        }
     }
     end_sample(run, index, OUTCOME_LOCAL_RESOURCE, strerror(-r));
 }
@@ -452,12 +448,15 @@ int sampler_configure(struct sampler *sampler, struct config *config, unsigned m
 
 static void stop(struct sampler *sampler, enum sampler_stop how) {
     sampler->stopping = true;
-    struct round_run *next;
-    for (struct round_run *run = sampler->running; run != NULL; run = next) {
-        next = run->next;
+    /* all of them first: a sample that ends lets others start */
+    for (struct round_run *run = sampler->running; run != NULL; run = run->next) {
         event_del(&run->start);
         leave_line(run);
         end_unstarted(run, OUTCOME_ABORTED, "tallyd was stopped");
+    }
+    struct round_run *next;
+    for (struct round_run *run = sampler->running; run != NULL; run = next) {
+        next = run->next;
         if (how == SAMPLER_STOP_NOW) {
             end_in_flight(run, OUTCOME_ABORTED);
         }
