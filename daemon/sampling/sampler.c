@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,6 +62,7 @@ struct sampler {
     struct round_run *first_waiting, *last_waiting;
     bool stopping;
     struct mail stop_mails[2]; /* by enum sampler_stop */
+    _Atomic uint64_t ended;    /* samples; for whoever looks on */
 };
 
 static void pump(struct round_run *run);
@@ -149,6 +151,7 @@ static void end_sample(struct round_run *run, unsigned index, outcome_t outcome,
     sample->reason = (uint16_t)judge(round->site, outcome);
     keep_evidence(round, index, words);
     run->open--;
+    atomic_fetch_add_explicit(&run->sampler->ended, 1, memory_order_relaxed);
 }
 
 static void end_unstarted(struct round_run *run, outcome_t outcome, const char *words) {
@@ -531,4 +534,8 @@ void sampler_free(struct sampler *sampler) {
     loop_free(sampler->loop);
     trust_free(sampler->trust);
     free(sampler);
+}
+
+uint64_t sampler_ended(const struct sampler *sampler) {
+    return atomic_load_explicit(&sampler->ended, memory_order_relaxed);
 }

@@ -40,3 +40,5 @@ enum sampler_stop {
     SAMPLER_STOP_NOW,  /* those in flight end now, as aborted */
 };
 void sampler_stop(struct sampler *sampler, enum sampler_stop how);
+
+uint64_t sampler_ended(const struct sampler *sampler); /* samples, ever; from any thread */
