@@ -37,9 +37,8 @@ void format_time(nsec_t wall_time, char ret_text[FORMAT_TIME_BYTES]) {
     struct tm *known = gmtime_r(&seconds, &utc);
     assert(known != NULL); /* 64 bits of nanoseconds end in the year 2262 */
     (void)known;
-    snprintf(ret_text, FORMAT_TIME_BYTES, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", utc.tm_year + 1900,
-             utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec,
-             (int)(rest / NSEC_PER_MSEC));
+    size_t n = strftime(ret_text, FORMAT_TIME_BYTES, "%Y-%m-%dT%H:%M:%S", &utc);
+    snprintf(ret_text + n, FORMAT_TIME_BYTES - n, ".%03uZ", (unsigned)(rest / NSEC_PER_MSEC));
 }
 
 char *format_escape(const char *text) {

@@ -40,7 +40,7 @@ const struct format *format_at(size_t i);           /* NULL past the end */
 
 /* For the formats themselves. */
 
-#define FORMAT_TIME_BYTES sizeof "-2147481748-11-22T10:06:00.123Z"
+#define FORMAT_TIME_BYTES sizeof "2026-11-22T10:06:00.123Z"
 void format_time(nsec_t wall_time, char ret_text[FORMAT_TIME_BYTES]); /* UTC, milliseconds */
 
 /* The text as it may be shown (text_escape()); the caller's to free. NULL: out of memory. */
