@@ -69,16 +69,13 @@ struct writer {
 
     /* shared */
     atomic_uint under_way;     /* records posted and not yet seen */
-    atomic_uint reopens;       /* asked for and not yet seen */
-    struct mail reopen;        /* under way while that is not 0 */
+    atomic_bool reopening;     /* asked for and not yet seen */
+    struct mail reopen;        /* under way meanwhile */
     _Atomic(char *) progress;  /* to be drawn; `draw` is under way while it is not NULL */
     struct sink_shared shared; /* its atomics */
 
     /* the writer's loop's, before it starts and after it ended the control loop's */
-    struct sink **sinks; /* every one there ever was */
-    size_t n_sinks;
-    struct wanted *wanted; /* prepared, neither committed nor rolled back; else NULL */
-    size_t n_wanted;
+    struct sink_set sinks;
     bool draining;
     bool stopped;       /* mail is only freed */
     struct event *tidy; /* runs when a sink has settled */
@@ -231,7 +228,7 @@ static void deliver_roll_back(struct mail *mail, void *receiver) {
 static void deliver_reopen(struct mail *mail, void *receiver) {
     (void)mail;
     struct writer *writer = receiver;
-    atomic_store(&writer->reopens, 0);
+    atomic_store(&writer->reopening, false);
     if (!writer->stopped) {
         sink_set_reopen(&writer->sinks);
     }
@@ -405,7 +402,7 @@ void writer_rollback(struct writer *writer) {
 }
 
 void writer_reopen(struct writer *writer) {
-    if (atomic_exchange(&writer->reopens, 1) == 0) {
+    if (!atomic_exchange(&writer->reopening, true)) {
         writer->reopen.deliver = deliver_reopen;
         loop_post(writer->loop, &writer->reopen);
     }
