@@ -71,7 +71,7 @@ static bool make_room(struct backlog *backlog) {
 
 void backlog_push(struct backlog *backlog, struct record *record, nsec_t wall_now,
                   const char *why) {
-    if (backlog->n == backlog->most) {
+    if (backlog_is_full(backlog)) {
         lose_oldest(backlog, wall_now, why);
     }
     if (!make_room(backlog)) {
@@ -106,6 +106,10 @@ bool backlog_take(struct backlog *backlog, struct backlog_item *ret_item) {
     backlog->first = (backlog->first + 1) % backlog->size;
     backlog->n--;
     return true;
+}
+
+bool backlog_is_full(const struct backlog *backlog) {
+    return backlog->n >= backlog->most;
 }
 
 bool backlog_is_empty(const struct backlog *backlog) {

@@ -38,4 +38,5 @@ void backlog_miss(struct backlog *backlog, uint64_t count, nsec_t wall_now, cons
 /* The next thing to write, a reference with it; false: nothing. */
 bool backlog_take(struct backlog *backlog, struct backlog_item *ret_item);
 
+bool backlog_is_full(const struct backlog *backlog); /* the next push drops a record */
 bool backlog_is_empty(const struct backlog *backlog);

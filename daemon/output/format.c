@@ -3,6 +3,7 @@
 #include "base/text.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -24,6 +25,38 @@ const struct format *format_find(const char *name) {
         }
     }
     return NULL;
+}
+
+int format_make_line(const struct format *format, const struct record *record,
+                     const struct format_loss *loss, const struct format_place *place,
+                     char **ret_line, size_t *ret_n) {
+    char *line = NULL;
+    size_t n = 0;
+    FILE *to = open_memstream(&line, &n);
+    if (to == NULL) {
+        return -ENOMEM;
+    }
+    int r;
+    if (loss != NULL) {
+        r = format->loss(loss, place, to);
+    } else if (record->kind == RECORD_EVENT) {
+        r = format->event(&record->event, place, to);
+    } else {
+        r = format->report(record->report, place, to);
+    }
+    if (ferror(to)) {
+        r = -ENOMEM; /* the only way in which memory can fail */
+    }
+    if (fclose(to) != 0) {
+        r = -ENOMEM;
+    }
+    if (r < 0) {
+        free(line);
+        return r;
+    }
+    *ret_line = line;
+    *ret_n = n;
+    return 0;
 }
 
 void format_time(nsec_t wall_time, char ret_text[FORMAT_TIME_BYTES]) {

@@ -38,6 +38,11 @@ extern const struct format format_text, format_line, format_json;
 const struct format *format_find(const char *name); /* NULL: unknown */
 const struct format *format_at(size_t i);           /* NULL past the end */
 
+/* The line of a record or, where `loss` is not NULL, of a loss: *ret_line is heap. 0 or -ENOMEM. */
+int format_make_line(const struct format *format, const struct record *record,
+                     const struct format_loss *loss, const struct format_place *place,
+                     char **ret_line, size_t *ret_n);
+
 /* For the formats themselves. */
 
 #define FORMAT_TIME_BYTES sizeof "2026-11-22T10:06:00.123Z"
