@@ -196,7 +196,8 @@ LINTS = [
     includes_name_folder_and_file, a_source_includes_its_own_header_first,
     a_library_is_known_in_one_place, sources_name_no_path_of_one_machine, nothing_is_left_over,
     no_structs_hide_behind_a_typedef, shell_scripts_parse, python_scripts_parse,
-    meson_and_the_tree_name_the_same_files, scripts_are_at_most_100_columns_wide_and_lines_end_cleanly,
+    meson_and_the_tree_name_the_same_files,
+    scripts_are_at_most_100_columns_wide_and_lines_end_cleanly,
 ]
 
 
