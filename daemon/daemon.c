@@ -132,7 +132,7 @@ static int list_scheduled(const struct config *config, struct schedule_site **re
 
 /* Schedule and watch list for the configuration that is in force from now on; on failure nothing
  * has changed. */
-static int apply(struct daemon *daemon, struct config *config) {
+static int apply(struct daemon *daemon, struct config *config, nsec_t now) {
     struct schedule_site *sites;
     const struct site **scheduled;
     size_t n;
@@ -141,7 +141,7 @@ static int apply(struct daemon *daemon, struct config *config) {
         return r;
     }
     struct watch_list *watched = watch_list_new(config, daemon->watched);
-    r = watched == NULL ? -ENOMEM : schedule_set(daemon->schedule, sites, n, clock_now());
+    r = watched == NULL ? -ENOMEM : schedule_set(daemon->schedule, sites, n, now);
     free(sites);
     if (r != 0) {
         watch_list_free(watched);
@@ -223,7 +223,7 @@ static bool removes_too_many(const struct difference *difference, const struct c
 
 static int apply_next(void *arg) {
     struct daemon *daemon = arg;
-    return apply(daemon, daemon->next.config);
+    return apply(daemon, daemon->next.config, clock_now());
 }
 
 static void on_reconfigured(const char *why_not, void *arg) {
@@ -368,8 +368,9 @@ static int start(struct daemon *daemon, struct config *config, struct engine_tru
         .arg = daemon,
     };
     daemon->timer = event_new(base, -1, 0, on_timer, daemon);
-    daemon->schedule = schedule_new(clock_now());
-    if (daemon->timer == NULL || daemon->schedule == NULL || apply(daemon, config) != 0 ||
+    nsec_t now = clock_now(); /* one reading: the first slot is due this very instant */
+    daemon->schedule = schedule_new(now);
+    if (daemon->timer == NULL || daemon->schedule == NULL || apply(daemon, config, now) != 0 ||
         signals_start(base, &handlers, &daemon->signals) != 0) {
         log_error("out of memory");
         return -ENOMEM;

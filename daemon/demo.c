@@ -63,7 +63,7 @@ static int write_config(const struct demo *demo, bool reloaded) {
         return -errno;
     }
     fprintf(file,
-            "defaults: { interval: 2s, samples: 20, concurrency: 5, timeout: 1s }\n"
+            "defaults: { interval: 2s, samples: 20, concurrency: 10, timeout: 1s }\n"
             "reports:\n"
             "  - { to: stdout, format: line }\n"
             "sites:\n"
