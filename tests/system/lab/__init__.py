@@ -21,6 +21,6 @@ from .tallyd import TALLYD, Daemon, check_words, configuration, run_tallyd, samp
 __all__ = [
     "CertificateAuthority", "Daemon", "Dnsmasq", "Haproxy", "Nginx", "Origin", "Skip", "TALLYD",
     "add_case", "answer", "case", "check_log", "check_report", "check_words", "configuration",
-    "counts", "cut", "free_port", "full_backlog", "main", "parse_json", "parse_line", "parse_text", "run_tallyd",
-    "sample", "slots", "start", "wait_for",
+    "counts", "cut", "free_port", "full_backlog", "main", "parse_json", "parse_line",
+    "parse_text", "run_tallyd", "sample", "slots", "start", "wait_for",
 ]
