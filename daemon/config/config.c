@@ -3,10 +3,10 @@
 #include "config/config.h"
 
 #include "config/draft.h"
+#include "config/files.h"
 #include "config/keys.h"
 #include "config/messages.h"
 #include "config/private.h"
-#include "config/reader.h"
 #include "config/timing.h"
 #include "config/value.h"
 
@@ -127,13 +127,13 @@ static int finish(int r, struct draft *draft, struct config_messages *ret_messag
 int config_load(const char *path, struct config_messages *ret_messages,
                 struct config **ret_config) {
     struct draft draft = {0};
-    return finish(reader_read_file(path, &draft), &draft, ret_messages, ret_config);
+    return finish(files_read(path, &draft), &draft, ret_messages, ret_config);
 }
 
 int config_load_memory(const char *name, const char *bytes, size_t n,
                        struct config_messages *ret_messages, struct config **ret_config) {
     struct draft draft = {0};
-    return finish(reader_read_memory(name, bytes, n, &draft), &draft, ret_messages, ret_config);
+    return finish(files_read_memory(name, bytes, n, &draft), &draft, ret_messages, ret_config);
 }
 
 /* One bad value of the command line; the rows know the bounds. */

@@ -3,9 +3,7 @@
  *
  * Functions here return false when there is no going on with this file. A list that grows is kept
  * by its owner in the draft; what a value points to lies in the draft's `keep` arena, as most of it
- * becomes the configuration's.
- *
- * A byte order mark and lines that end in \r\n are accepted; other encodings than UTF-8 are not. */
+ * becomes the configuration's. */
 #include "config/reader.h"
 
 #include "config/nodes.h"
@@ -13,15 +11,11 @@
 #include "config/value.h"
 
 #include <errno.h>
-#include <glob.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    FILES_MOST = 10000,
-    FILES_BYTES = 64 * 1024 * 1024, /* of all together */
     LABELS_MOST = 64,
     LABEL_NAME_BYTES = 64,
     LABEL_VALUE_BYTES = 255,
@@ -29,16 +23,25 @@ enum {
     QUOTED_BYTES = 80,
 };
 
-struct reader {
-    struct draft *draft;
-    struct source *source;
-    struct nodes *nodes;
-};
-
 /* The settings of one record, while its map is being read. */
 struct collected {
     struct draft_setting list[KEYS_MOST];
     size_t n;
+};
+
+/* The labels of one site, while they are being read. */
+struct labels {
+    struct label list[LABELS_MOST];
+    size_t n;
+};
+
+struct reader {
+    struct draft *draft;
+    struct source *source;
+    struct nodes *nodes;
+    struct collected top;
+    struct collected record; /* below the top there is one at a time: defaults, a site, a sink */
+    struct labels labels;
 };
 
 static bool out_of_memory(struct reader *reader) {
@@ -93,6 +96,11 @@ static bool keep_settings(struct reader *reader, const struct collected *collect
     memcpy(list, collected->list, bytes);
     *ret_settings = (struct draft_settings){list, collected->n};
     return true;
+}
+
+static struct collected *begin_record(struct reader *reader) {
+    reader->record.n = 0;
+    return &reader->record;
 }
 
 static bool read_map(struct reader *reader, enum key_place place, struct collected *to,
@@ -249,12 +257,6 @@ static bool is_label_name(const char *text) {
                   "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_") == n - first;
 }
 
-/* The labels of one site, while they are being read. */
-struct labels {
-    struct label list[LABELS_MOST];
-    size_t n;
-};
-
 static const char *refuse_label(const struct labels *labels, const char *name) {
     for (size_t i = 0; i < labels->n; i++) {
         if (strcmp(labels->list[i].name, name) == 0) {
@@ -317,24 +319,25 @@ static bool read_labels(struct reader *reader, const struct key *key, const stru
         return refuse_node(reader, first, key->name, "a map of names and texts");
     }
     struct mark mark = first->mark;
-    struct labels labels = {.n = 0};
+    struct labels *labels = &reader->labels;
+    labels->n = 0;
     for (;;) {
         struct node name, value;
         if (!nodes_next(reader->nodes, &name)) {
             return false;
         }
         if (name.kind == NODE_MAP_END) {
-            return keep_labels(reader, &labels, site);
+            return keep_labels(reader, labels, site);
         }
         if (name.kind != NODE_SCALAR) {
             if (!refuse_node(reader, &name, "a label's name", "a text") ||
                 !nodes_next(reader->nodes, &value) || !nodes_skip(reader->nodes, &value)) {
                 return false;
             }
-        } else if (labels.n == LABELS_MOST) {
+        } else if (labels->n == LABELS_MOST) {
             error_at(reader, mark, NULL, "labels has more than %d entries", LABELS_MOST);
             return nodes_skip(reader->nodes, first); /* what is open is the map */
-        } else if (!read_label(reader, &name, &labels)) {
+        } else if (!read_label(reader, &name, labels)) {
             return false;
         }
     }
@@ -350,9 +353,9 @@ static bool read_section(struct reader *reader, const struct key *key, const str
     if (key->inside != KEY_DEFAULTS) { /* its keys are fields of the record around it */
         return read_map(reader, (enum key_place)key->inside, to, NULL);
     }
-    struct collected defaults = {.n = 0};
-    return read_map(reader, KEY_DEFAULTS, &defaults, NULL) &&
-           keep_settings(reader, &defaults, &reader->draft->defaults);
+    struct collected *defaults = begin_record(reader);
+    return read_map(reader, KEY_DEFAULTS, defaults, NULL) &&
+           keep_settings(reader, defaults, &reader->draft->defaults);
 }
 
 static bool read_site(struct reader *reader, const struct node *node) {
@@ -372,14 +375,14 @@ static bool read_site(struct reader *reader, const struct node *node) {
         return refuse_node(reader, node, "a site", "a URL, or a map with a url");
     }
     struct mark mark = node->mark;
-    struct collected settings = {.n = 0};
-    if (!read_map(reader, KEY_SITE, &settings, site)) {
+    struct collected *settings = begin_record(reader);
+    if (!read_map(reader, KEY_SITE, settings, site)) {
         return false;
     }
     if (!site->has_url) {
         error_at(reader, mark, NULL, "this site has no url");
     }
-    return keep_settings(reader, &settings, &site->settings);
+    return keep_settings(reader, settings, &site->settings);
 }
 
 static bool read_sink(struct reader *reader, const struct node *node) {
@@ -394,9 +397,9 @@ static bool read_sink(struct reader *reader, const struct node *node) {
     }
     *sink = (struct draft_sink){.mark = node->mark};
     draft->n_sinks++;
-    struct collected settings = {.n = 0};
-    return read_map(reader, KEY_REPORT, &settings, NULL) &&
-           keep_settings(reader, &settings, &sink->settings);
+    struct collected *settings = begin_record(reader);
+    return read_map(reader, KEY_REPORT, settings, NULL) &&
+           keep_settings(reader, settings, &sink->settings);
 }
 
 static bool read_entries(struct reader *reader, const struct key *key, const struct node *first) {
@@ -534,7 +537,7 @@ static bool read_map(struct reader *reader, enum key_place place, struct collect
     }
 }
 
-/* ---- files ---- */
+/* ---- the document ---- */
 
 static bool read_document(struct reader *reader, bool included) {
     struct draft *draft = reader->draft;
@@ -552,202 +555,27 @@ static bool read_document(struct reader *reader, bool included) {
         return refuse_node(reader, &root, "the file", "a map of keys (sites: …)") &&
                nodes_finish(reader->nodes);
     }
-    struct collected top = {.n = 0};
-    if (!read_map(reader, included ? KEY_INCLUDED : KEY_TOP, &top, NULL) ||
+    if (!read_map(reader, included ? KEY_INCLUDED : KEY_TOP, &reader->top, NULL) ||
         !nodes_finish(reader->nodes)) {
         return false;
     }
-    return included || keep_settings(reader, &top, &draft->top);
+    return included || keep_settings(reader, &reader->top, &draft->top);
 }
 
-/* Text without an end of its last line may be the beginning of a longer text. */
-static void check_last_line(struct reader *reader) {
-    struct source *source = reader->source;
-    if (source->n == 0 || source->bytes[source->n - 1] == '\n') {
-        return;
-    }
-    struct mark mark = {.source = source};
-    for (size_t i = 0; i < source->n; i++) {
-        bool ends = source->bytes[i] == '\n';
-        mark.line += ends;
-        mark.column = ends ? 0 : mark.column + (((unsigned char)source->bytes[i] & 0xc0) != 0x80);
-    }
-    messages_add(&reader->draft->messages, MESSAGE_WARNING, mark, NULL,
-                 "no newline at the end of the file; is it whole?");
-}
-
-/* Takes `source` over. 0 or -ENOMEM. */
-static int read_source(struct draft *draft, struct source *source, bool included) {
-    struct source **sources =
-        reallocarray(draft->sources, draft->n_sources + 1, sizeof(struct source *));
-    if (sources == NULL) {
-        source_free(source);
+int reader_read(struct source *source, bool included, struct draft *draft) {
+    struct reader *reader = calloc(1, sizeof *reader);
+    if (reader == NULL) {
         return -ENOMEM;
     }
-    draft->sources = sources;
-    source->order = (unsigned)draft->n_sources;
-    draft->sources[draft->n_sources++] = source;
-
-    struct mark fault_mark;
-    const char *fault = source_find_fault(source, &fault_mark);
-    if (fault != NULL) {
-        messages_add(&draft->messages, MESSAGE_ERROR, fault_mark, NULL, "there is %s", fault);
-        return 0;
-    }
-    struct reader reader = {draft, source, nodes_new(source, &draft->messages)};
-    if (reader.nodes == NULL) {
-        return -ENOMEM;
-    }
-    (void)read_document(&reader, included); /* what went wrong is among the messages */
-    nodes_free(reader.nodes);
-    check_last_line(&reader);
-    return draft->messages.out_of_memory ? -ENOMEM : 0;
-}
-
-static size_t bytes_left(const struct draft *draft) {
-    size_t used = 0;
-    for (size_t i = 0; i < draft->n_sources; i++) {
-        used += draft->sources[i]->n;
-    }
-    return used < FILES_BYTES ? FILES_BYTES - used : 0;
-}
-
-static const struct source *find_source(const struct draft *draft, const struct source *other) {
-    for (size_t i = 0; i < draft->n_sources; i++) {
-        if (draft->sources[i]->device == other->device &&
-            draft->sources[i]->inode == other->inode) {
-            return draft->sources[i];
-        }
-    }
-    return NULL;
-}
-
-/* One included file; faults of the file as such are shown where it is included. */
-static int include_file(struct draft *draft, struct mark mark, const char *path) {
-    if (draft->n_sources >= FILES_MOST) {
-        messages_add(&draft->messages, MESSAGE_ERROR, mark, NULL, "more than %d files", FILES_MOST);
-        return 0;
-    }
-    struct source *source;
-    const char *why;
-    int r = source_read(path, bytes_left(draft), &source, &why);
-    if (r == -ENOMEM) {
-        return r;
-    }
-    if (r < 0) {
-        messages_add(&draft->messages, MESSAGE_ERROR, mark, NULL, "\"%s\" %s%s%s", path, why,
-                     r == -EINVAL ? "" : ": ", r == -EINVAL ? "" : strerror(-r));
-        return 0;
-    }
-    const struct source *same = find_source(draft, source);
-    if (same != NULL) {
-        messages_add(&draft->messages, MESSAGE_ERROR, mark, NULL, "\"%s\" is read already, as %s",
-                     path, same->name);
-        source_free(source);
-        return 0;
-    }
-    return read_source(draft, source, true);
-}
-
-/* A directory that is not there holds no match; one that cannot be searched is an error. */
-static int on_glob_error(const char *path, int error) {
-    (void)path;
-    return error != ENOENT && error != ENOTDIR;
-}
-
-static int include_pattern(struct draft *draft, struct mark mark, const char *pattern) {
-    glob_t found;
-    int r = glob(pattern, 0, on_glob_error, &found); /* sorted */
-    if (r == GLOB_NOMATCH) {
-        return 0;
-    }
-    if (r != 0) {
-        if (r == GLOB_NOSPACE) {
-            return -ENOMEM;
-        }
-        messages_add(&draft->messages, MESSAGE_ERROR, mark, NULL,
-                     "a directory of \"%s\" cannot be "
-                     "searched: %s",
-                     pattern, strerror(errno));
-        return 0;
-    }
-    for (size_t i = 0; i < found.gl_pathc && r == 0; i++) {
-        r = include_file(draft, mark, found.gl_pathv[i]);
-    }
-    globfree(&found);
-    return r;
-}
-
-/* `text` below `directory` ("" or ending in a slash); with `quoted`, the directory's own bytes
- * mean themselves in a pattern. NULL: out of memory. */
-static char *below(const char *directory, const char *text, bool quoted) {
-    char *path = malloc(2 * strlen(directory) + strlen(text) + 1);
-    if (path == NULL) {
-        return NULL;
-    }
-    size_t n = 0;
-    for (const char *at = directory; *at != '\0' && *text != '/'; at++) {
-        if (quoted && strchr("*?[]\\", *at) != NULL) {
-            path[n++] = '\\';
-        }
-        path[n++] = *at;
-    }
-    strcpy(path + n, text);
-    return path;
-}
-
-static int include_all(struct draft *draft, const char *directory) {
-    int r = 0;
-    for (size_t i = 0; i < draft->includes.n && r == 0; i++) {
-        const struct draft_text *include = &draft->includes.list[i];
-        bool is_pattern = strpbrk(include->text, "*?[") != NULL;
-        char *path = below(directory, include->text, is_pattern);
-        if (path == NULL) {
-            return -ENOMEM;
-        }
-        r = is_pattern ? include_pattern(draft, include->mark, path)
-                       : include_file(draft, include->mark, path);
-        free(path);
-    }
-    return r;
-}
-
-int reader_read_file(const char *path, struct draft *draft) {
-    struct source *source;
-    const char *why;
-    int r = source_read(path, FILES_BYTES, &source, &why);
-    if (r == -ENOMEM) {
-        return r;
-    }
-    if (r < 0) {
-        messages_add_whole(&draft->messages, MESSAGE_ERROR, path, "%s%s%s", why,
-                           r == -EINVAL ? "" : ": ", r == -EINVAL ? "" : strerror(-r));
-        return 0;
-    }
-    const char *slash = strrchr(path, '/');
-    char *directory = strndup(path, slash != NULL ? (size_t)(slash - path) + 1 : 0);
-    if (directory == NULL) {
-        source_free(source);
-        return -ENOMEM;
-    }
-    draft->directory = realpath(*directory == '\0' ? "." : directory, NULL);
-    r = draft->directory == NULL && errno == ENOMEM ? -ENOMEM : read_source(draft, source, false);
+    reader->draft = draft;
+    reader->source = source;
+    reader->nodes = nodes_new(source, &draft->messages);
+    int r = reader->nodes == NULL ? -ENOMEM : 0;
     if (r == 0) {
-        r = include_all(draft, directory);
+        (void)read_document(reader, included); /* what is wrong is among the messages */
+        r = draft->messages.out_of_memory ? -ENOMEM : 0;
     }
-    free(directory);
-    return r;
-}
-
-int reader_read_memory(const char *name, const char *bytes, size_t n, struct draft *draft) {
-    struct source *source = source_new(name, bytes, n, true);
-    if (source == NULL) {
-        return -ENOMEM;
-    }
-    int r = read_source(draft, source, false);
-    if (r == 0 && draft->includes.n > 0) {
-        messages_add(&draft->messages, MESSAGE_ERROR, draft->includes.list[0].mark, NULL,
-                     "include is possible in files only");
-    }
+    nodes_free(reader->nodes);
+    free(reader);
     return r;
 }
