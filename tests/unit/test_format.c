@@ -349,7 +349,7 @@ START_TEST(other_files_do_not_resemble_a_format) {
         "{\n",
         "20\n",
         "2026-11-22T10:06:00.123Z sitf=",
-        "{\"v\":1,\"record\":\"other",
+        "{\"v\":1,\"recorded\":1",
         "saw\n",
         "report for\n",
     };
