@@ -1,0 +1,98 @@
+"""`tallyd check`: the plan of a good file, every error of a bad one."""
+
+import os
+
+from lab import case, main, run_tallyd
+
+
+def check(lab, text):
+    path = lab.write("tallyd.yaml", text)
+    return path, run_tallyd("check", "-c", path)
+
+
+GOOD = """defaults: { interval: 60s, samples: 20, concurrency: 5 }
+sites:
+  - http://127.0.0.1/
+  - name: shop
+    url: https://shop.example.org/health
+    samples: 50
+    concurrency: 20
+    labels: { team: web }
+    expect: { status: [200, 204] }
+"""
+
+
+@case
+def a_good_file_gives_a_plan_on_stdout_and_status_0(lab):
+    _, done = check(lab, GOOD)
+    assert done.status == 0 and done.err == "", done
+    assert "shop" in done.out and "http://127.0.0.1/" in done.out, done
+
+
+@case
+def every_error_is_told_on_stderr_with_its_place(lab):
+    path, done = check(lab, "defaults:\n  intervall: 5s\n  samples: many\nsites:\n"
+                            "  - ftp://127.0.0.1/\n  - name: x\n    url: http://127.0.0.1/\n"
+                            "    timeout: 5 s\n")
+    assert done.status == 2 and done.out == "", done
+    for line in (2, 3, 5, 8):
+        assert f"{path}:{line}:" in done.err, (line, done)
+    assert "intervall: 5s" in done.err, "the line is not shown"
+    assert "interval" in done.err.replace("intervall", ""), "the nearest key is not named"
+
+
+@case
+def warnings_alone_leave_status_0(lab):
+    _, done = check(lab, GOOD.rstrip("\n"))
+    assert done.status == 0 and "warning" in done.err, done
+    # a site that hangs could not send all its samples within its interval
+    _, done = check(lab, "defaults: {interval: 2s, samples: 20, concurrency: 1}\n"
+                         "sites: [http://127.0.0.1/]\n")
+    assert done.status == 0 and "warning" in done.err and "concurrency" in done.err, done
+
+
+@case
+def what_cannot_be_is_refused(lab):
+    for text in (
+            "", "# nothing\n", "sites: []\n", "sites: [http://127.0.0.1/, http://127.0.0.1/]\n",
+            "sites: [http://127.0.0.1/]\nsites: [http://127.0.0.1/]\n", "sites: [\n",
+            "sites: [http://user:secret@127.0.0.1/]\n", "[" * 100000,
+            "sites: [&a http://127.0.0.1/, *a]\n", "sites: [http://127.0.0.1/]\n---\na: b\n",
+            "defaults: {interval: 1s, timeout: 2s}\nsites: [http://127.0.0.1/]\n",
+            "defaults: {samples: 0}\nsites: [http://127.0.0.1/]\n",
+            "defaults: {interval: 50ms}\nsites: [http://127.0.0.1/]\n"):
+        _, done = check(lab, text)
+        assert done.status == 2 and done.err != "" and done.out == "", (text[:80], done)
+        assert "secret" not in done.err, done
+
+
+@case
+def a_file_that_cannot_be_read_is_named(lab):
+    for path in (lab.path("missing.yaml"), lab.dir, "/dev/zero"):
+        done = run_tallyd("check", "-c", path, limit=10)
+        assert done.status == 2 and path in done.err and done.out == "", done
+    assert run_tallyd("check").status == 2
+
+
+@case
+def a_file_cut_at_any_byte_but_a_line_s_end_does_not_pass_unnoticed(lab):
+    lines = GOOD.splitlines(keepends=True)
+    for n in range(len(GOOD)):
+        _, done = check(lab, GOOD[:n])
+        assert done.status in (0, 2), (n, done)
+        whole_lines = GOOD[:n] == "".join(lines[:GOOD[:n].count("\n")])
+        assert done.status == 2 or whole_lines or "warning" in done.err, (n, done)
+
+
+@case
+def includes_are_read_and_errors_in_them_have_their_place(lab):
+    os.mkdir(lab.path("sites.d"))
+    lab.write("sites.d/a.yaml", "sites:\n  - {name: a, url: 'http://127.0.0.1/a'}\n")
+    path, done = check(lab, "include: [ sites.d/*.yaml ]\n")
+    assert done.status == 0 and "http://127.0.0.1/a" in done.out, done
+    bad = lab.write("sites.d/b.yaml", "sites:\n  - {name: b, url: 'gopher://127.0.0.1/'}\n")
+    path, done = check(lab, "include: [ sites.d/*.yaml ]\n")
+    assert done.status == 2 and f"{bad}:2:" in done.err, done
+
+
+main()

@@ -1,0 +1,204 @@
+"""Answers that are cut, malformed or without end: no status that was not earned, over plain HTTP
+and over TLS, and bounded memory."""
+
+from lab import CertificateAuthority, Origin, add_case, case, counts, cut, main, sample
+
+HEAD = b"HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length: 5\r\nX-Last: yes\r\n\r\n"
+ANSWER = HEAD + b"hello"
+CHUNKED_HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+CHUNKED = CHUNKED_HEAD + b"5\r\nhello\r\n0\r\n\r\n"
+ENDLESS = 64 * 1024 * 1024  # more than anyone may read
+
+
+def cutting(data, how):
+    """Cuts at the offset that the path names."""
+    def behave(connection):
+        if connection.read_request():
+            offset = int(connection.path[1:])
+            cut(data, offset, how)(AlreadyRead(connection))
+    return behave
+
+
+class AlreadyRead:
+    """A connection whose request has been read."""
+
+    def __init__(self, connection):
+        self._connection = connection
+
+    def __getattr__(self, name):
+        return getattr(self._connection, name)
+
+    @staticmethod
+    def read_request():
+        return True
+
+
+def origin_for(lab, behave, tls):
+    """The origin and the arguments that trust it."""
+    if not tls:
+        return Origin(lab, behave), []
+    ca = CertificateAuthority(lab)
+    return (Origin(lab, behave, certificate=ca.issue("127.0.0.1")), ["--cacert", ca.certificate])
+
+
+def sweep(lab, data, how, tls):
+    """[(offset, outcomes)] for every offset."""
+    origin, trust = origin_for(lab, cutting(data, how), tls)
+    offsets = range(len(data) + 1)
+    done = sample("-n", 1, "--timeout", "1500ms" if how == "stall" else "20", *trust,
+                  *[origin.url(f"/{offset}") for offset in offsets])
+    assert len(done.reports) == len(data) + 1, done
+    assert origin.requests == len(data) + 1, "a sample that is not one request"
+    return [(offset, counts(report)) for offset, report in zip(offsets, done.reports)]
+
+
+def expected_class(how, offset):
+    if how == "reset":
+        return "reset"
+    if how == "stall":
+        return "first_byte_timeout" if offset == 0 else "transfer_timeout"
+    return "empty_reply" if offset == 0 else "truncated"
+
+
+def add_sweep(name, data, how, tls):
+    def run(lab):
+        wrong = []
+        for offset, outcomes in sweep(lab, data, how, tls):
+            want = {expected_class(how, offset): 1} if offset < len(data) else {"200": 1}
+            if outcomes != want:
+                wrong.append(f"offset {offset} after {data[max(0, offset - 10):offset]!r}: "
+                             f"{outcomes}, not {want}")
+        assert not wrong, "\n".join(wrong)
+    scheme = "HTTPS" if tls else "HTTP"
+    verb = {"close": "closed", "reset": "reset", "stall": "silent"}[how]
+    add_case(f"{name} {verb} at every offset is no status until it is whole, over {scheme}", run)
+
+
+for how_ in ("close", "reset", "stall"):
+    for tls_ in (False, True):
+        add_sweep("an answer", ANSWER, how_, tls_)
+for tls_ in (False, True):
+    # the last CRLF ends the trailers: without it the answer is not whole
+    add_sweep("a chunked answer", CHUNKED, "close", tls_)
+
+
+@case
+def a_body_that_ends_with_the_connection_is_whole_but_its_head_is_not_when_cut(lab):
+    data = b"HTTP/1.0 200 OK\r\nX-Last: yes\r\n\r\nhello"
+    head = data.index(b"\r\n\r\n") + 4
+    for offset, outcomes in sweep(lab, data, "close", False):
+        want = "200" if offset >= head else "empty_reply" if offset == 0 else "truncated"
+        assert outcomes == {want: 1}, f"offset {offset}: {outcomes}, not {want}"
+
+
+@case
+def a_body_cut_beyond_the_body_limit_keeps_its_status(lab):
+    data = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 100000
+    origin = Origin(lab, cut(data, len(data), "close"))
+    done = sample("-n", 4, origin.url(), status=0)
+    assert counts(done.reports[0]) == {"200": 4}, done
+
+
+STATUS = b"\r\nContent-Length: 0\r\n\r\n"
+PROTOCOL = ("protocol",)
+# what is sent: the outcomes that are right; several where a fault may show in more than one way
+ANSWERS = {
+    "000": (b"HTTP/1.1 000 OK" + STATUS, PROTOCOL),
+    "099": (b"HTTP/1.1 099 OK" + STATUS, PROTOCOL),
+    "99": (b"HTTP/1.1 99 OK" + STATUS, PROTOCOL),
+    "20": (b"HTTP/1.1 20 OK" + STATUS, PROTOCOL),
+    "1000": (b"HTTP/1.1 1000 OK" + STATUS, PROTOCOL),
+    "65736": (b"HTTP/1.1 65736 OK" + STATUS, PROTOCOL),
+    "minus 12": (b"HTTP/1.1 -12 OK" + STATUS, PROTOCOL),
+    "letters": (b"HTTP/1.1 abc OK" + STATUS, PROTOCOL),
+    "200": (b"HTTP/1.1 200" + STATUS, ("200",)),
+    "299": (b"HTTP/1.1 299 Odd" + STATUS, ("299",)),
+    "451": (b"HTTP/1.1 451 Law" + STATUS, ("451",)),
+    "600": (b"HTTP/1.1 600 Odd" + STATUS, ("600",)),
+    "999": (b"HTTP/1.1 999 Odd" + STATUS, ("999",)),
+    "HTTP 0.9": (b"<html>hello</html>\n", PROTOCOL),
+    "an SSH banner": (b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n", PROTOCOL),
+    "an SMTP banner": (b"220 mail.example.org ESMTP\r\n", PROTOCOL),
+    "ICY": (b"ICY 200 OK\r\n\r\n", PROTOCOL),
+    "zeros": (b"\0" * 200, PROTOCOL),
+    "a negative length": (b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n", PROTOCOL),
+    "two lengths that differ":
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello", PROTOCOL),
+    "a bad chunk size": (CHUNKED_HEAD + b"zz\r\nhello\r\n0\r\n\r\n", PROTOCOL),
+    "an overflowing chunk size": (CHUNKED_HEAD + b"f" * 40 + b"\r\nhello", PROTOCOL),
+    "ten interim answers, then 200":
+        (b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" * 10 + ANSWER, ("200",)),
+    "interim answers only, then the end":
+        (b"HTTP/1.1 103 Early Hints\r\n\r\n" * 3, ("truncated", "empty_reply", "protocol")),
+    "100,000 interim answers, then 200":
+        (b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100000 + ANSWER, ("too_large",)),
+    "100,000 headers":
+        (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 100000 + b"\r\n", ("too_large",)),
+    "a reason of 70,000 bytes": (b"HTTP/1.1 200 " + b"x" * 70000 + STATUS, ("too_large",)),
+    "one header of 300,000 bytes":
+        (b"HTTP/1.1 200 OK\r\nX: " + b"y" * 300000 + b"\r\n\r\n", ("too_large",)),
+    "a second answer unasked": (ANSWER + ANSWER, ("200",)),
+    "a body after 204": (b"HTTP/1.1 204 No Content\r\n\r\nhello", ("204",)),
+    "control characters in the reason": (b"HTTP/1.1 503 \x1b[31mno" + STATUS, ("503",)),
+}
+
+
+def add_answer(name, data, right, tls):
+    def run(lab):
+        origin, trust = origin_for(lab, cut(data, len(data), "close"), tls)
+        done = sample("-n", 6, *trust, origin.url(), origin.url())
+        outcomes = [counts(report) for report in done.reports]
+        assert outcomes[0] == outcomes[1] and len(outcomes[0]) == 1, f"not always the same: {done}"
+        (outcome, n), = outcomes[0].items()
+        assert outcome in right and n == 6, f"{outcome}, not {right}: {done}"
+        assert "\x1b" not in done.out + done.err
+    add_case(f"{name} is {' or '.join(right)}{' over HTTPS' if tls else ''}", run)
+
+
+for name_, (data_, right_) in ANSWERS.items():
+    add_answer(name_, data_, right_, False)
+for name_ in ("letters", "zeros", "100,000 headers", "ten interim answers, then 200"):
+    add_answer(name_, *ANSWERS[name_], True)
+
+
+@case
+def interim_answers_and_then_silence_are_first_byte_timeout(lab):
+    data = b"HTTP/1.1 103 Early Hints\r\n\r\n" * 3
+    origin = Origin(lab, cut(data, len(data), "stall"))
+    done = sample("-n", 2, "--timeout", "500ms", origin.url(), status=1)
+    assert counts(done.reports[0]) == {"first_byte_timeout": 2}, done
+
+
+def endless(begin, unit):
+    """Sends for ever, or until the client has had enough."""
+    def behave(connection):
+        if not connection.read_request():
+            return
+        connection.send(begin)
+        block = unit * (65536 // len(unit))
+        for _ in range(ENDLESS // len(block)):
+            connection.send(block)
+        connection.stall()
+    return behave
+
+
+def add_endless(name, begin, unit, outcome, tls):
+    def run(lab):
+        origin, trust = origin_for(lab, endless(begin, unit), tls)
+        done = sample("-n", 4, *trust, origin.url())
+        assert counts(done.reports[0]) == {outcome: 4}, done
+        assert done.max_rss_bytes < 3 * ENDLESS, "it keeps what it reads"
+    add_case(f"{name} is {outcome} and costs little{' over HTTPS' if tls else ''}", run)
+
+
+for tls_ in (False, True):
+    add_endless("a head without end", b"HTTP/1.1 200 OK\r\n", b"X-Header: yes\r\n", "too_large",
+                tls_)
+    add_endless("a header without end", b"HTTP/1.1 200 OK\r\nX: ", b"y", "too_large", tls_)
+    add_endless("a body without end", b"HTTP/1.1 200 OK\r\n\r\n", b"x", "200", tls_)
+    add_endless("trailers without end",
+                CHUNKED_HEAD + b"5\r\nhello\r\n0\r\n", b"X-Trailer: yes\r\n", "too_large", tls_)
+    add_endless("interim answers without end", b"", b"HTTP/1.1 103 Early Hints\r\n\r\n",
+                "too_large", tls_)
+
+main()
