@@ -24,7 +24,8 @@ struct format {
     const char *name;
     bool has_places; /* false: records carry neither seq nor boot; there are no events, no losses */
     /* Each writes one record with its final newline to `to`. 0 or -ENOMEM; errors of `to` itself
-     * are for the caller to see (ferror). */
+     * are for the caller to see (ferror). `event` is NULL without places, and `loss` then serves
+     * for a torn line alone. */
     int (*report)(const struct report *report, const struct format_place *place, FILE *to);
     int (*event)(const struct event_record *event, const struct format_place *place, FILE *to);
     int (*loss)(const struct format_loss *loss, const struct format_place *place, FILE *to);
@@ -36,3 +37,16 @@ extern const struct format format_text, format_line, format_json;
 
 const struct format *format_find(const char *name); /* NULL: unknown */
 const struct format *format_at(size_t i);           /* NULL past the end */
+
+/* The line of a record or, where `loss` is not NULL, of a loss: *ret_line is heap. 0 or -ENOMEM. */
+int format_make_line(const struct format *format, const struct record *record,
+                     const struct format_loss *loss, const struct format_place *place,
+                     char **ret_line, size_t *ret_n);
+
+/* For the formats themselves. */
+
+#define FORMAT_TIME_BYTES sizeof "2026-11-22T10:06:00.123Z"
+void format_time(nsec_t wall_time, char ret_text[FORMAT_TIME_BYTES]); /* UTC, milliseconds */
+
+/* The text as it may be shown (text_escape()); the caller's to free. NULL: out of memory. */
+char *format_escape(const char *text);

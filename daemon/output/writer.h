@@ -39,8 +39,9 @@ void writer_rollback(struct writer *writer);
 void writer_reopen(
     struct writer *writer); /* SIGUSR1, SIGHUP: log files whose path is another file now */
 
-/* `done` on the control loop when everything posted is written, or `limit` has passed; the argument
- * is how many records were not. */
+/* Once in a writer's life: `done` on the control loop when everything posted is written, or `limit`
+ * has passed (kept by the control loop: the writer's may be stuck). The argument is how many
+ * records were not written, and no log says so; one that two sinks miss counts twice. */
 void writer_drain(struct writer *writer, nsec_t limit, void (*done)(uint64_t unwritten, void *arg),
                   void *arg);
 

@@ -37,3 +37,51 @@ struct sample {
     nsec_t took;         /* from its start to its end; NSEC_UNKNOWN: never started */
     nsec_t phases[PHASE_COUNT]; /* NSEC_UNKNOWN where not reached or not applicable */
 };
+
+#define PROBE_WORDS_BYTES 256
+
+/* What came of one sample, before anybody judges it. Valid during the callback. */
+struct probe_result {
+    outcome_t outcome;
+    uint16_t local_port; /* 0: not known */
+    nsec_t took;
+    nsec_t phases[PHASE_COUNT];
+    char words[PROBE_WORDS_BYTES]; /* the library's own, escaped; empty for a status */
+};
+
+struct event_base;
+struct trust;
+struct probe_engine; /* a type's state for one loop */
+struct probe_lane; /* what the samples of one round share while any is in flight; costs descriptors
+                    */
+struct probe_run;  /* a sample in flight */
+
+typedef void probe_on_end(const struct probe_result *result, void *arg);
+
+struct probe_request {
+    const struct site *site;       /* borrowed until the end */
+    const struct address *address; /* borrowed until the end */
+    struct trust *trust;  /* what certificates are checked against; borrowed during start */
+    probe_on_end *on_end; /* once, on the loop, never from inside start() */
+    void *arg;
+};
+
+/* All calls for an engine are made on the loop that it was made for. */
+struct probe_type {
+    int (*engine_new)(struct event_base *base, struct probe_engine **ret_engine);
+    void (*engine_free)(struct probe_engine *engine); /* every lane closed */
+    int (*lane_open)(struct probe_engine *engine, struct probe_lane **ret_lane);
+    void (*lane_close)(struct probe_lane *lane); /* nothing in flight in it */
+    /* 0 or -errno: then it never began, for want of our own resources. */
+    int (*start)(struct probe_lane *lane, const struct probe_request *request,
+                 struct probe_run **ret_run);
+    /* Ends a sample now; its on_end is called before this returns. `forced` is its outcome;
+     * OUTCOME_NONE: the timeout class of the phase that it is in. */
+    void (*end)(struct probe_run *run, outcome_t forced);
+};
+
+extern const struct probe_type probe_http;
+
+/* Process-wide: once, before any thread starts, and after the last has ended. 0 or -errno. */
+int probe_global_init(void);
+void probe_global_clear(void);

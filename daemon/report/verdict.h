@@ -31,6 +31,7 @@ struct verdict {
     unsigned recovered_rounds;                       /* in a row, failed in under 50 % */
     struct verdict_cell cells[VERDICT_WINDOW_CELLS]; /* the reader's window; decides nothing */
     unsigned n_cells, newest;
+    nsec_t cell_length; /* a change of the interval starts the window anew */
 };
 
 struct verdict_result {
@@ -42,7 +43,8 @@ struct verdict_result {
 
 void verdict_init(struct verdict *verdict);
 
-/* Judges one closed round. `planned` decides how many rounds make a down; a round with no judged
+/* Judges one closed round. `now` dates it, so that the same instant of every round should be given:
+ * its slot, or its start. `planned` decides how many rounds make a down; a round with no judged
  * sample changes nothing. The window is the last max(5 min, 5 rounds). */
 void verdict_judge(struct verdict *verdict, nsec_t now, nsec_t interval, unsigned planned,
                    unsigned judged, unsigned failed, struct verdict_result *ret_result);

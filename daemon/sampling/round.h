@@ -44,7 +44,8 @@ struct round {
     struct round_evidence *evidence;
     size_t n_evidence;
 
-    struct round_run *run; /* the sampler's, while it runs */
+    struct round_run *run;                  /* the sampler's, while it runs */
+    void (*on_closed)(struct round *round); /* the sampler's way back */
 };
 
 /* Takes a reference on `config`, which `site` must belong to. NULL: out of memory. */

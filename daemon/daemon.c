@@ -1,0 +1,438 @@
+/* Three things meet here and nowhere else: the schedule says whose slot it is, the engine samples,
+ * and the watch list judges what came back. One timer, for the schedule's next start, drives it
+ * all.
+ *
+ * A reload reads aside (reload.c), compares, prepares the sinks, and then applies everything in one
+ * turn of the loop; on any error nothing at all is applied and the old configuration goes on.
+ * Another SIGHUP meanwhile is remembered and served afterwards. Rounds in flight end under the
+ * configuration that they began with, of which they hold a reference. */
+#include "daemon.h"
+
+#include "engine.h"
+#include "reload.h"
+#include "watch.h"
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "config/plan.h"
+#include "sampling/schedule.h"
+#include "service/signals.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+
+enum { EXIT_OK = 0, EXIT_CONFIG = 2, EXIT_FAILED = 3 };
+enum { SITES_MANY = 10 }; /* from here on a reload that drops more than half is refused */
+
+/* Between two configurations, in sites. */
+struct difference {
+    size_t added, removed, changed, before;
+};
+
+struct daemon {
+    const char *path;
+    char boot[33];
+    struct engine *engine;
+    struct schedule *schedule;
+    const struct site **scheduled; /* by the schedule's index; of the configuration in force */
+    struct watch_list *watched;
+    struct event *timer;
+    struct signals *signals;
+    struct reload *reload;     /* under way */
+    struct reload_result next; /* read, waiting for the sinks */
+    struct difference difference;
+    bool reload_again;
+    bool stopping;
+    bool broken;
+};
+
+/* ---- slots ---- */
+
+static void arm(struct daemon *daemon) {
+    nsec_t at;
+    event_del(daemon->timer);
+    if (daemon->stopping || !schedule_next(daemon->schedule, &at)) {
+        return;
+    }
+    struct timeval delay = loop_timeval(at - clock_now());
+    event_add(daemon->timer, &delay);
+}
+
+static void begin_due(struct daemon *daemon) {
+    struct schedule_slot slot;
+    nsec_t now = clock_now();
+    while (!daemon->stopping && schedule_take(daemon->schedule, now, &slot)) {
+        const struct site *site = daemon->scheduled[slot.site];
+        struct engine_begin begin = {
+            .config = engine_config(daemon->engine),
+            .site = site,
+            .number = slot.number,
+            .skipped = slot.skipped,
+            .first = slot.first,
+            .due = slot.due,
+        };
+        if (engine_begin(daemon->engine, &begin) != 0) {
+            log_error("%s: out of memory: round %" PRIu64 " is lost", site->name, slot.number);
+            schedule_done(daemon->schedule, site->name, now);
+        }
+    }
+    arm(daemon);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg) {
+    (void)fd;
+    (void)what;
+    begin_due(arg);
+}
+
+static void on_closed(const struct round *round, struct report *report, void *arg) {
+    struct daemon *daemon = arg;
+    nsec_t now = clock_now();
+    char why[200];
+    if (report != NULL && watch_judge(daemon->watched, report, now, why, sizeof why)) {
+        engine_event(daemon->engine, report->site, report->config, &report->verdict, why);
+    }
+    schedule_done(daemon->schedule, round->site->name, now);
+    begin_due(daemon);
+}
+
+/* ---- what a configuration becomes ---- */
+
+/* The enabled sites, as the schedule wants them. */
+static int list_scheduled(const struct config *config, struct schedule_site **ret_sites,
+                          const struct site ***ret_scheduled, size_t *ret_n) {
+    struct schedule_site *sites = calloc(config->n_sites, sizeof *sites);
+    const struct site **scheduled = calloc(config->n_sites, sizeof(const struct site *));
+    if (sites == NULL || scheduled == NULL) {
+        free(sites);
+        free(scheduled);
+        return -ENOMEM;
+    }
+    size_t n = 0;
+    for (size_t i = 0; i < config->n_sites; i++) {
+        const struct site *site = &config->sites[i];
+        if (site->enabled) {
+            sites[n] = (struct schedule_site){
+                .name = site->name, .interval = site->interval, .ring = site->ring};
+            scheduled[n++] = site;
+        }
+    }
+    *ret_sites = sites;
+    *ret_scheduled = scheduled;
+    *ret_n = n;
+    return 0;
+}
+
+/* Schedule and watch list for the configuration that is in force from now on; on failure nothing
+ * has changed. */
+static int apply(struct daemon *daemon, struct config *config, nsec_t now) {
+    struct schedule_site *sites;
+    const struct site **scheduled;
+    size_t n;
+    int r = list_scheduled(config, &sites, &scheduled, &n);
+    if (r != 0) {
+        return r;
+    }
+    struct watch_list *watched = watch_list_new(config, daemon->watched);
+    r = watched == NULL ? -ENOMEM : schedule_set(daemon->schedule, sites, n, now);
+    free(sites);
+    if (r != 0) {
+        watch_list_free(watched);
+        free(scheduled);
+        return r;
+    }
+    watch_list_free(daemon->watched);
+    daemon->watched = watched;
+    free(daemon->scheduled);
+    daemon->scheduled = scheduled;
+    return 0;
+}
+
+/* ---- reload ---- */
+
+static void start_reload(struct daemon *daemon);
+
+static void end_reload(struct daemon *daemon) {
+    struct reload *reload = daemon->reload;
+    daemon->reload = NULL;
+    config_unref(daemon->next.config);
+    config_messages_clear(&daemon->next.messages);
+    engine_trust_clear(&daemon->next.trust);
+    memset(&daemon->next, 0, sizeof daemon->next);
+    reload_free(reload);
+    engine_reopen(daemon->engine);
+    if (daemon->reload_again && !daemon->stopping) {
+        start_reload(daemon);
+    }
+}
+
+static bool is_same_site(const struct site *a, const struct site *b) {
+    return strcmp(a->url_given, b->url_given) == 0 && a->enabled == b->enabled &&
+           a->interval == b->interval && a->timeout == b->timeout &&
+           a->dns_timeout == b->dns_timeout && a->deadline == b->deadline &&
+           a->spread == b->spread && a->samples == b->samples && a->concurrency == b->concurrency &&
+           a->addresses == b->addresses && a->family == b->family &&
+           a->body_limit_bytes == b->body_limit_bytes &&
+           strcmp(a->user_agent, b->user_agent) == 0 &&
+           memcmp(a->expect_status, b->expect_status, sizeof *a->expect_status) == 0;
+}
+
+static struct difference compare(const struct config *before, const struct config *after) {
+    struct difference difference = {.before = before->n_sites};
+    for (size_t i = 0; i < after->n_sites; i++) {
+        const struct site *old = config_find(before, after->sites[i].name);
+        if (old == NULL) {
+            difference.added++;
+        } else if (!is_same_site(old, &after->sites[i])) {
+            difference.changed++;
+        }
+    }
+    for (size_t i = 0; i < before->n_sites; i++) {
+        difference.removed += config_find(after, before->sites[i].name) == NULL;
+    }
+    return difference;
+}
+
+/* A file cut at a line's end is still valid YAML; a site list that shrinks by half needs a word. */
+static bool removes_too_many(const struct difference *difference, const struct config *config) {
+    if (config->max_removed >= 0) {
+        if (difference->removed <= (uint64_t)config->max_removed) {
+            return false;
+        }
+        log_error("reload refused, the old configuration stays: it would remove %zu of %zu sites, "
+                  "and max_removed allows %" PRId64,
+                  difference->removed, difference->before, config->max_removed);
+        return true;
+    }
+    if (difference->before < SITES_MANY || difference->removed * 2 <= difference->before) {
+        return false;
+    }
+    log_error(
+        "reload refused, the old configuration stays: it would remove %zu of %zu sites; is the "
+        "file whole? If so, say so in it: max_removed: %zu",
+        difference->removed, difference->before, difference->removed);
+    return true;
+}
+
+static int apply_next(void *arg) {
+    struct daemon *daemon = arg;
+    return apply(daemon, daemon->next.config, clock_now());
+}
+
+static void on_reconfigured(const char *why_not, void *arg) {
+    struct daemon *daemon = arg;
+    if (why_not != NULL) {
+        log_error("reload refused, the old configuration stays: %s", why_not);
+    } else {
+        const struct difference *difference = &daemon->difference;
+        log_notice("reloaded: %zu sites; %zu added, %zu removed, %zu changed",
+                   daemon->next.config->n_sites, difference->added, difference->removed,
+                   difference->changed);
+    }
+    end_reload(daemon);
+    begin_due(daemon);
+}
+
+static void on_read(struct reload_result *result, void *arg) {
+    struct daemon *daemon = arg;
+    daemon->next = *result;
+    memset(result, 0, sizeof *result);
+    struct config *config = daemon->next.config;
+    struct config *before = engine_config(daemon->engine);
+    config_messages_print(&daemon->next.messages, stderr);
+    if (daemon->stopping) {
+        end_reload(daemon);
+        return;
+    }
+    if (config == NULL) {
+        log_error("reload refused, the old configuration stays: %s has %zu error%s", daemon->path,
+                  daemon->next.messages.n_errors, daemon->next.messages.n_errors == 1 ? "" : "s");
+        end_reload(daemon);
+        return;
+    }
+    struct difference difference = compare(before, config);
+    if (removes_too_many(&difference, config)) {
+        end_reload(daemon);
+        return;
+    }
+    if (daemon->next.trust.n == 0) {
+        if (!engine_has_trust(daemon->engine)) {
+            log_error("reload refused, the old configuration stays: %s", daemon->next.why_no_trust);
+            end_reload(daemon);
+            return;
+        }
+        log_error("%s; the CAs that were read before stay in use", daemon->next.why_no_trust);
+    }
+    if (config->workers != before->workers) {
+        log_warning("workers: %u takes effect with the next start", config->workers);
+    }
+    daemon->difference = difference;
+    engine_reconfigure(daemon->engine, config, &daemon->next.trust, apply_next, on_reconfigured,
+                       daemon);
+}
+
+static void start_reload(struct daemon *daemon) {
+    daemon->reload_again = false;
+    int r = reload_start(daemon->path, engine_config(daemon->engine)->workers,
+                         engine_loop(daemon->engine), on_read, daemon, &daemon->reload);
+    if (r != 0) {
+        log_error("reload refused, the old configuration stays: %s", strerror(-r));
+    }
+}
+
+static void on_reload_signal(void *arg) {
+    struct daemon *daemon = arg;
+    if (daemon->stopping) {
+        return;
+    }
+    if (daemon->reload != NULL) {
+        daemon->reload_again = true;
+    } else {
+        start_reload(daemon);
+    }
+}
+
+static void on_reopen_signal(void *arg) {
+    struct daemon *daemon = arg;
+    engine_reopen(daemon->engine);
+}
+
+/* ---- start and stop ---- */
+
+static void on_stop_signal(void *arg) {
+    struct daemon *daemon = arg;
+    log_notice(daemon->stopping ? "stopping now" : "stopping: samples in flight end by themselves");
+    bool again = daemon->stopping;
+    daemon->stopping = true;
+    event_del(daemon->timer);
+    engine_stop(daemon->engine, again);
+}
+
+static void on_broken(int error, void *arg) {
+    struct daemon *daemon = arg;
+    log_error("stdout cannot be written: %s", strerror(error));
+    daemon->broken = true;
+}
+
+static void make_boot(char ret_boot[static 33]) {
+    unsigned char bytes[16];
+    /* fewer than 256 bytes come whole, once the pool is ready */
+    ssize_t n = getrandom(bytes, sizeof bytes, 0);
+    assert(n == sizeof bytes);
+    (void)n;
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        snprintf(ret_boot + 2 * i, 3, "%02x", bytes[i]);
+    }
+}
+
+static void warn_of_descriptors(const struct config *config) {
+    struct rlimit limit;
+    uint64_t most = plan_fds(config);
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && most > limit.rlim_cur) {
+        log_warning(
+            "max_in_flight %u can need %" PRIu64 " descriptors, the limit is %" PRIu64
+            ": lower max_in_flight or raise the limit (LimitNOFILE=), else samples will end "
+            "as local_resource",
+            config->max_in_flight, most, (uint64_t)limit.rlim_cur);
+    }
+}
+
+static int start(struct daemon *daemon, struct config *config, struct engine_trust *trust) {
+    struct engine_options options = {
+        .config = config,
+        .trust = trust,
+        .boot = daemon->boot,
+        .on_closed = on_closed,
+        .on_broken = on_broken,
+        .arg = daemon,
+    };
+    char *why = NULL;
+    int r = engine_new(&options, &daemon->engine, &why);
+    if (r != 0) {
+        log_error("%s", why != NULL ? why : strerror(-r));
+        free(why);
+        return r;
+    }
+    struct event_base *base = loop_base(engine_loop(daemon->engine));
+    struct signals_handlers handlers = {
+        .on_reload = on_reload_signal,
+        .on_reopen = on_reopen_signal,
+        .on_stop = on_stop_signal,
+        .arg = daemon,
+    };
+    daemon->timer = event_new(base, -1, 0, on_timer, daemon);
+    nsec_t now = clock_now(); /* one reading: the first slot is due this very instant */
+    daemon->schedule = schedule_new(now);
+    if (daemon->timer == NULL || daemon->schedule == NULL || apply(daemon, config, now) != 0 ||
+        signals_start(base, &handlers, &daemon->signals) != 0) {
+        log_error("out of memory");
+        return -ENOMEM;
+    }
+    return 0;
+}
+
+static void clear(struct daemon *daemon) {
+    reload_abandon(daemon->reload);
+    signals_stop(daemon->signals);
+    if (daemon->timer != NULL) {
+        event_free(daemon->timer);
+    }
+    engine_free(daemon->engine);
+    reload_free(daemon->reload);
+    config_unref(daemon->next.config);
+    config_messages_clear(&daemon->next.messages);
+    engine_trust_clear(&daemon->next.trust);
+    watch_list_free(daemon->watched);
+    schedule_free(daemon->schedule);
+    free(daemon->scheduled);
+}
+
+static int run(struct daemon *daemon, struct config *config, struct engine_trust *trust) {
+    int status = EXIT_FAILED;
+    if (start(daemon, config, trust) == 0) {
+        log_notice("version %s: %zu sites in %zu rings", TALLYD_VERSION, config->n_sites,
+                   config->n_rings);
+        begin_due(daemon);
+        loop_run(engine_loop(daemon->engine));
+        uint64_t unwritten = engine_unwritten(daemon->engine);
+        if (unwritten > 0) {
+            log_error("stopped; %" PRIu64 " records could not be written", unwritten);
+        } else {
+            log_notice("stopped");
+        }
+        status = unwritten > 0 || daemon->broken ? EXIT_FAILED : EXIT_OK;
+    }
+    clear(daemon);
+    return status;
+}
+
+int daemon_run(const char *config_path) {
+    struct daemon daemon = {.path = config_path};
+    struct config *config = NULL;
+    struct config_messages messages = {0};
+    int r = config_load(config_path, &messages, &config);
+    config_messages_print(&messages, stderr);
+    config_messages_clear(&messages);
+    if (r != 0) {
+        return EXIT_CONFIG;
+    }
+    struct engine_trust trust;
+    char why[512];
+    int status = EXIT_CONFIG;
+    if (engine_trust_load(config, config->workers, &trust, why, sizeof why) != 0) {
+        log_error("%s", why);
+    } else {
+        warn_of_descriptors(config);
+        make_boot(daemon.boot);
+        status = run(&daemon, config, &trust);
+    }
+    config_unref(config);
+    return status;
+}

@@ -1,0 +1,79 @@
+/* The engine behind `sample`, `run` and `demo`: the control loop, the sampling loops, the order of
+ * reports and the writer, wired together. Whose turn it is, and what a result means for a site, is
+ * decided by whoever owns the engine. All calls are made on the control loop's thread. */
+#pragma once
+
+#include "config/config.h"
+#include "report/report.h"
+#include "sampling/round.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct engine;
+struct trust;
+
+/* One trust store a sampling loop; none where no site is https. May be loaded on any thread. */
+struct engine_trust {
+    struct trust **of_worker; /* n of them */
+    unsigned n;
+};
+int engine_trust_load(const struct config *config, unsigned workers, struct engine_trust *ret_trust,
+                      char *ret_why, size_t why_size); /* 0, or -errno with a sentence */
+void engine_trust_clear(struct engine_trust *trust);
+
+struct engine_options {
+    struct config *config;
+    struct engine_trust *trust; /* for config->workers; emptied, also on failure */
+    const char *boot; /* 32 hex digits; NULL: records have no place in a log (`tallyd sample`) */
+    bool progress;    /* draw engine_progress() on stderr */
+    /* A round has closed. The report is counted but not ordered yet; a verdict may be put into it.
+     * NULL: out of memory, the report is lost (and was said). */
+    void (*on_closed)(const struct round *round, struct report *report, void *arg);
+    /* stdout cannot be written any more. */
+    void (*on_broken)(int error, void *arg);
+    void *arg;
+};
+
+/* Opens the sinks and starts the loops. On failure: -errno and *ret_why, a sentence (heap). */
+int engine_new(const struct engine_options *options, struct engine **ret_engine, char **ret_why);
+void engine_free(struct engine *engine); /* drained, or never started a round */
+
+struct loop *engine_loop(const struct engine *engine);     /* the control loop */
+struct config *engine_config(const struct engine *engine); /* borrowed: the one in force */
+
+/* What begins: a slot of the schedule, or a turn in `tallyd sample`. */
+struct engine_begin {
+    struct config *config;
+    const struct site *site;
+    uint64_t number, skipped;
+    bool first;
+    nsec_t due;
+};
+/* 0; -ENOMEM: it does not begin. */
+int engine_begin(struct engine *engine, const struct engine_begin *begin);
+
+/* A state change: written at once, never waiting for the order of reports. */
+void engine_event(struct engine *engine, const struct site *site, struct config *config,
+                  const struct verdict_result *change, const char *why);
+
+/* Takes a new configuration and new trust stores into use, or nothing of it. First the sinks are
+ * prepared; then `apply` lets the owner do its own part, which can still fail (-errno, nothing
+ * changed); then the rest, which cannot. `done` on the control loop with NULL, or with why not.
+ * `trust` is emptied; with n == 0 the stores in use stay. One at a time. */
+void engine_reconfigure(struct engine *engine, struct config *config, struct engine_trust *trust,
+                        int (*apply)(void *arg), void (*done)(const char *why_not, void *arg),
+                        void *arg);
+bool engine_has_trust(const struct engine *engine); /* there are trust stores in use */
+
+void engine_reopen(struct engine *engine); /* log files whose path is another file by now */
+void engine_progress(struct engine *engine, const char *line);
+
+/* No sample starts any more; those in flight end by themselves, or with `now` at once. When all
+ * reports are written, or could not be in time, the control loop stops. May be called again with
+ * `now`. */
+void engine_stop(struct engine *engine, bool now);
+uint64_t engine_unwritten(const struct engine *engine); /* records, once stopped */
+
+uint64_t engine_samples(const struct engine *engine); /* that have ended, ever */
+unsigned engine_running(const struct engine *engine); /* rounds that have not come back */

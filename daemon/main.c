@@ -1,0 +1,200 @@
+/* tallyd: samples web sites with many independent requests, counts what came back, and writes one
+ * report a site and round, in order. This file: arguments and exit status. The map of the tree:
+ *
+ *   main.c       which subcommand, its arguments
+ *   sample.c     `tallyd sample`: one round for each URL of the command line (urls.c)
+ *   daemon.c     `tallyd run`: the schedule, verdicts (watch.c), reload (reload.c), stop
+ *   demo.c       `tallyd demo`: the daemon on an origin of its own
+ *   engine.c     what they share: the loops, the order of reports, the writer; sees every folder
+ *   base/        clock, log, loop (thread + event base + mailbox), text that came from outside,
+ * URLs config/      the configuration as a value; the key rows; the YAML reader; what it will cost
+ *   probe/       outcomes; one sample by libcurl; its classification; CA stores; the resolver
+ *   sampling/    the schedule (pure); rounds; the sampling loop
+ *   report/      tally, report, verdict, the order of reports (all pure); records
+ *   output/      formats (a file each), log files, sinks, the writer's loop
+ *   service/     signals; the demo's origin
+ *
+ * Data moves down that list: a slot of the schedule becomes a round, which a sampling loop fills
+ * with samples; the closed round becomes a report, gets its verdict and its place in the order, and
+ * leaves for the writer. Each folder includes only itself and those above it. */
+#include "daemon.h"
+#include "demo.h"
+#include "engine.h"
+#include "sample.h"
+
+#include "base/log.h"
+#include "config/plan.h"
+#include "probe/probe.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { EXIT_OK = 0, EXIT_USAGE = 2, EXIT_FAILED = 3 };
+enum { PLAN_SITES_MOST = 20 };
+
+static void usage(FILE *to) {
+    fputs("usage: tallyd COMMAND [ARGUMENT]...\n"
+          "\n"
+          "  sample URL...   send each URL many independent requests, now; print what came back\n"
+          "  run -c FILE     the daemon: do so every interval, for the sites of FILE\n"
+          "  check -c FILE   read FILE; say what is wrong with it, or what it will cost\n"
+          "  demo            watch it at work on a server of its own\n"
+          "\n"
+          "tallyd COMMAND --help says more; tallyd --version.\n",
+          to);
+}
+
+static uint64_t fd_limit(void) {
+    struct rlimit limit;
+    return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 1024;
+}
+
+static int check(const char *path) {
+    struct config *config = NULL;
+    struct config_messages messages = {0};
+    struct engine_trust trust;
+    char why[512];
+    int status = EXIT_USAGE;
+    int r = config_load(path, &messages, &config);
+    config_messages_print(&messages, stderr);
+    config_messages_clear(&messages);
+    if (r != 0) {
+        return EXIT_USAGE;
+    }
+    if (engine_trust_load(config, 1, &trust, why, sizeof why) != 0) {
+        log_error("%s", why);
+    } else {
+        engine_trust_clear(&trust);
+        plan_print(config, PLAN_SITES_MOST, fd_limit(), stdout);
+        status = fflush(stdout) == 0 && !ferror(stdout) ? EXIT_OK : EXIT_FAILED;
+    }
+    config_unref(config);
+    return status;
+}
+
+/* `run` and `check` take the same arguments. */
+static int with_config(int argc, char **argv, const char *help, int (*command)(const char *path)) {
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    const char *path = NULL;
+    int c;
+    while ((c = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+        if (c == 'h') {
+            fputs(help, stdout);
+            return EXIT_OK;
+        }
+        if (c != 'c') {
+            fprintf(stderr, "tallyd %s --help says what there is\n", argv[0]);
+            return EXIT_USAGE;
+        }
+        path = optarg;
+    }
+    if (optind < argc) {
+        log_error("%s: does not know what to do with '%s'; the configuration is named by -c FILE",
+                  argv[0], argv[optind]);
+        return EXIT_USAGE;
+    }
+    if (path == NULL) {
+        log_error("%s: -c FILE is missing", argv[0]);
+        return EXIT_USAGE;
+    }
+    return command(path);
+}
+
+static const char run_help[] =
+    "usage: tallyd run -c FILE\n"
+    "\n"
+    "Samples the sites of FILE until SIGTERM or SIGINT, in the foreground. SIGHUP reads FILE anew and\n"
+    "applies the difference; with an error in it, nothing changes. SIGUSR1 reopens the log files. After\n"
+    "SIGTERM no sample starts any more and those in flight end; a second one stops at once.\n"
+    "\n"
+    "exit status: 0 stopped cleanly; 2 FILE cannot be used; 3 a log file is locked or not ours, or\n"
+    "records could not be written.\n";
+
+static const char check_help[] =
+    "usage: tallyd check -c FILE\n"
+    "\n"
+    "Reads FILE as `tallyd run` would and starts nothing. Says everything that is wrong with it, or what\n"
+    "it will cost: requests, bytes, log, descriptors, memory, and how long a report can wait.\n"
+    "\n"
+    "exit status: 0 FILE can be used, perhaps with warnings; 2 it cannot.\n";
+
+static int dispatch(int argc, char **argv) {
+    const char *command = argc > 1 ? argv[1] : "";
+    if (strcmp(command, "sample") == 0) {
+        return sample_main(argc - 1, argv + 1);
+    }
+    if (strcmp(command, "run") == 0) {
+        return with_config(argc - 1, argv + 1, run_help, daemon_run);
+    }
+    if (strcmp(command, "check") == 0) {
+        return with_config(argc - 1, argv + 1, check_help, check);
+    }
+    if (strcmp(command, "demo") == 0) {
+        return demo_main(argc - 1, argv + 1);
+    }
+    if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0) {
+        usage(stdout);
+        return EXIT_OK;
+    }
+    if (strcmp(command, "--version") == 0) {
+        puts("tallyd " TALLYD_VERSION);
+        return EXIT_OK;
+    }
+    if (*command != '\0') {
+        log_error("there is no command '%s'", command);
+    }
+    usage(stderr);
+    return EXIT_USAGE;
+}
+
+/* A process may be started with stdin, stdout or stderr closed; the next open() would then get the
+ * number, and messages would end up in a log or a socket. */
+static bool hold_standard_streams(void) {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        struct stat status;
+        if (fstat(fd, &status) == 0) {
+            continue;
+        }
+        /* opened the wrong way round on purpose: writing to a closed stdout must fail */
+        int held = open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+        if (held != fd) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void raise_fd_limit(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit); /* what could not be raised, check and run tell */
+    }
+}
+
+int main(int argc, char **argv) {
+    if (!hold_standard_streams()) {
+        return EXIT_FAILED;
+    }
+    raise_fd_limit();
+    int r = probe_global_init();
+    if (r != 0) {
+        log_error("cannot start: %s", strerror(-r));
+        return EXIT_FAILED;
+    }
+    int status = dispatch(argc, argv);
+    probe_global_clear();
+    return status;
+}

@@ -1,0 +1,304 @@
+/* One object a line, for programs. jansson builds and writes it: it keeps the order in which keys
+ * were set, and refuses strings that are not valid UTF-8, which text_escape() has made sure of.
+ *
+ * Times are milliseconds with microsecond digits. A double that is the nearest to a decimal of at
+ * most 15 digits prints as that decimal with 15 digits, so values are rounded first and then
+ * written with that precision: 812.102, not 812.10199999999998.
+ *
+ * Absent means not known, or nothing to tell: `labels`, `addresses`, `phases_ms` and `evidence` are
+ * never empty. Beyond the fields that every report has, "first":true marks the extra first round of
+ * a site with a long interval, and "left_out" names the address families that this machine has no
+ * route for. */
+#include "output/format.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* An object under construction; one failed step fails it, and the rest does nothing. */
+struct builder {
+    json_t *object;
+    bool failed; /* out of memory */
+};
+
+static struct builder build(void) {
+    json_t *object = json_object();
+    return (struct builder){.object = object, .failed = object == NULL};
+}
+
+/* Takes `value` over; NULL is a failure to make it. */
+static void set(struct builder *builder, const char *key, json_t *value) {
+    if (json_object_set_new(builder->object, key, value) != 0) {
+        builder->failed = true;
+    }
+}
+
+static void set_object(struct builder *builder, const char *key, struct builder value) {
+    builder->failed = builder->failed || value.failed;
+    set(builder, key, value.object);
+}
+
+static json_t *string_of(const char *text) {
+    char *safe = format_escape(text);
+    json_t *string = safe == NULL ? NULL : json_string(safe);
+    free(safe);
+    return string;
+}
+
+static void set_string(struct builder *builder, const char *key, const char *text) {
+    set(builder, key, string_of(text));
+}
+
+static void set_integer(struct builder *builder, const char *key, uint64_t value) {
+    set(builder, key, json_integer((json_int_t)value));
+}
+
+/* A ratio, to a thousandth. */
+static void set_ratio(struct builder *builder, const char *key, double value) {
+    set(builder, key, json_real((double)(int)(value * 1000 + 0.5) / 1000));
+}
+
+static void set_duration(struct builder *builder, const char *key, nsec_t duration) {
+    if (duration >= 0) {
+        nsec_t usec = (duration + NSEC_PER_USEC / 2) / NSEC_PER_USEC;
+        set(builder, key, json_real((double)usec / 1000));
+    }
+}
+
+static void set_time(struct builder *builder, nsec_t wall_time) {
+    char time[FORMAT_TIME_BYTES];
+    format_time(wall_time, time);
+    set(builder, "time", json_string(time));
+}
+
+/* What every record begins with. */
+static struct builder build_record(const char *kind, nsec_t wall_time,
+                                   const struct format_place *place) {
+    struct builder record = build();
+    set_integer(&record, "v", 1);
+    set(&record, "record", json_string(kind));
+    if (place != NULL) {
+        set_string(&record, "boot", place->boot);
+        set_integer(&record, "seq", place->seq);
+    }
+    set_time(&record, wall_time);
+    return record;
+}
+
+/* Writes and frees the record. */
+static int finish(struct builder *record, FILE *to) {
+    int r = 0;
+    if (record->failed ||
+        (json_dumpf(record->object, to, JSON_COMPACT | JSON_REAL_PRECISION(15)) != 0 &&
+         !ferror(to))) {
+        r = -ENOMEM;
+    }
+    fputc('\n', to);
+    json_decref(record->object);
+    return r;
+}
+
+static void set_tally(struct builder *to, const struct tally *tally) {
+    struct builder codes = build(), errors = build();
+    for (size_t i = 0; i < tally->n; i++) {
+        const struct tally_row *row = &tally->rows[i];
+        if (outcome_is_status(row->outcome)) {
+            char code[8];
+            snprintf(code, sizeof code, "%u", (unsigned)row->outcome);
+            set_integer(&codes, code, row->count);
+        } else {
+            set_integer(&errors, outcome_class_name(row->outcome), row->count);
+        }
+    }
+    set_object(to, "codes", codes);
+    set_object(to, "errors", errors);
+}
+
+static void set_labels(struct builder *record, const struct site *site) {
+    if (site->n_labels == 0) {
+        return;
+    }
+    struct builder labels = build();
+    for (size_t i = 0; i < site->n_labels; i++) {
+        char *name = format_escape(site->labels[i].name);
+        if (name == NULL) {
+            labels.failed = true;
+            break;
+        }
+        set_string(&labels, name, site->labels[i].value);
+        free(name);
+    }
+    set_object(record, "labels", labels);
+}
+
+static void set_counts(struct builder *record, const struct report *report) {
+    set_integer(record, "planned", report->planned);
+    set_integer(record, "judged", report->judged);
+    set_tally(record, &report->tally);
+    set_integer(record, "failed", report->failed);
+    struct builder reasons = build();
+    for (unsigned i = REASON_COUNT - 1; i > REASON_NONE; i--) {
+        if (report->reasons[i] > 0) {
+            set_integer(&reasons, reason_name((enum reason)i), report->reasons[i]);
+        }
+    }
+    set_object(record, "reasons", reasons);
+}
+
+static void set_times(struct builder *record, const struct report *report) {
+    set_duration(record, "late_ms", report->late);
+    set_integer(record, "skipped", report->skipped);
+    set_duration(record, "took_ms", report->took);
+    if (report->latency.n > 0) {
+        struct builder latency = build();
+        set_duration(&latency, "min", report->latency.min);
+        set_duration(&latency, "mean", report->latency.mean);
+        set_duration(&latency, "p50", report->latency.p50);
+        set_duration(&latency, "p90", report->latency.p90);
+        set_duration(&latency, "p99", report->latency.p99);
+        set_duration(&latency, "max", report->latency.max);
+        set_object(record, "latency_ms", latency);
+    }
+    struct builder phases = build();
+    for (unsigned i = 0; i < PHASE_COUNT; i++) {
+        set_duration(&phases, phase_name((enum phase)i), report->phases[i]);
+    }
+    if (!phases.failed && json_object_size(phases.object) == 0) {
+        json_decref(phases.object);
+    } else {
+        set_object(record, "phases_ms", phases);
+    }
+}
+
+static void set_addresses(struct builder *record, const struct report *report) {
+    if (report->n_addresses > 1) {
+        struct builder addresses = build();
+        for (size_t i = 0; i < report->n_addresses; i++) {
+            struct builder address = build();
+            set_tally(&address, &report->addresses[i].tally);
+            set_object(&addresses, report->addresses[i].text, address);
+        }
+        set_object(record, "addresses", addresses);
+    }
+    if (report->left_out_ipv4 || report->left_out_ipv6) {
+        json_t *families = json_array();
+        if ((report->left_out_ipv4 && json_array_append_new(families, json_string("ipv4")) != 0) ||
+            (report->left_out_ipv6 && json_array_append_new(families, json_string("ipv6")) != 0)) {
+            record->failed = true;
+        }
+        set(record, "left_out", families);
+    }
+}
+
+static void set_verdict(struct builder *record, const struct verdict_result *verdict) {
+    set(record, "state", json_string(state_name(verdict->to)));
+    set_ratio(record, "level", verdict->level);
+    struct builder window = build();
+    set_integer(&window, "samples", verdict->window_samples);
+    set_integer(&window, "failed", verdict->window_failed);
+    set_ratio(&window, "low", verdict->window_low);
+    set_ratio(&window, "high", verdict->window_high);
+    set_object(record, "window", window);
+}
+
+static struct builder build_evidence(const struct report_evidence *evidence) {
+    struct builder item = build();
+    char code[8];
+    const char *outcome = outcome_class_name(evidence->outcome);
+    if (outcome == NULL) {
+        snprintf(code, sizeof code, "%u", (unsigned)evidence->outcome);
+        outcome = code;
+    }
+    set(&item, "outcome", json_string(outcome));
+    if (*evidence->address != '\0') {
+        set_string(&item, "address", evidence->address);
+    }
+    set_duration(&item, "at_ms", evidence->at);
+    if (evidence->local_port != 0) {
+        set_integer(&item, "local_port", evidence->local_port);
+    }
+    if (*evidence->words != '\0') {
+        set_string(&item, "words", evidence->words);
+    }
+    return item;
+}
+
+static void set_evidence(struct builder *record, const struct report *report) {
+    if (report->n_evidence == 0) {
+        return;
+    }
+    json_t *list = json_array();
+    for (size_t i = 0; i < report->n_evidence; i++) {
+        struct builder item = build_evidence(&report->evidence[i]);
+        record->failed = record->failed || item.failed;
+        if (json_array_append_new(list, item.object) != 0) {
+            record->failed = true;
+        }
+    }
+    set(record, "evidence", list);
+}
+
+static int json_report(const struct report *report, const struct format_place *place, FILE *to) {
+    struct builder record = build_record("report", report->wall_began, place);
+    set_string(&record, "site", report->site->name);
+    set_string(&record, "url", report->site->url_given);
+    set_labels(&record, report->site);
+    set_integer(&record, "round", report->round);
+    if (report->first) {
+        set(&record, "first", json_true());
+    }
+    set_counts(&record, report);
+    set_times(&record, report);
+    set_addresses(&record, report);
+    if (place != NULL && report->has_verdict) {
+        set_verdict(&record, &report->verdict);
+    }
+    set_evidence(&record, report);
+    return finish(&record, to);
+}
+
+static int json_event(const struct event_record *event, const struct format_place *place,
+                      FILE *to) {
+    struct builder record = build_record("event", event->wall_time, place);
+    set_string(&record, "site", event->site->name);
+    set(&record, "from", json_string(state_name(event->from)));
+    set(&record, "to", json_string(state_name(event->to)));
+    set_string(&record, "why", event->why);
+    return finish(&record, to);
+}
+
+static int json_loss(const struct format_loss *loss, const struct format_place *place, FILE *to) {
+    struct builder record = build_record("lost", loss->wall_time, place);
+    if (loss->count > 0) {
+        set_integer(&record, "from_seq", loss->from_seq);
+        set_integer(&record, "to_seq", loss->to_seq);
+        set_integer(&record, "count", loss->count);
+    }
+    set_string(&record, "why", loss->why);
+    return finish(&record, to);
+}
+
+static bool json_resembles(const char *line, size_t n) {
+    static const char *const beginnings[] = {
+        "{\"v\":1,\"record\":\"report\",",
+        "{\"v\":1,\"record\":\"event\",",
+        "{\"v\":1,\"record\":\"lost\",",
+    };
+    for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++) {
+        size_t length = strlen(beginnings[i]);
+        if (memcmp(line, beginnings[i], n < length ? n : length) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+const struct format format_json = {
+    .name = "json",
+    .has_places = true,
+    .report = json_report,
+    .event = json_event,
+    .loss = json_loss,
+    .resembles = json_resembles,
+};

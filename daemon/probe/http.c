@@ -1,0 +1,441 @@
+/* HTTP and HTTPS by libcurl: one easy handle, one connection, one request, one answer a sample.
+ *
+ * Nothing of libcurl's convenience is left on that could hide a failure or join two samples: no
+ * reuse, no session resumption, no multiplexing, no redirect, no name lookup (the address comes
+ * from the round, by CURLOPT_CONNECT_TO), no proxy or netrc from the environment, no CA bundle but
+ * trust.c's. Bytes are counted here, since libcurl's own limits leak: heads and trailers together
+ * to 64 KiB, the body to the site's limit, after which the transfer is ended on purpose and its
+ * status stands.
+ *
+ * Time: our own stamps. connect ends where libcurl makes the SSL_CTX (https) or asks leave to send
+ * the request (http); tls ends at that same leave; the first byte is the first header line of a
+ * final answer. The time limit is our own timer as well, so that there is one place where a sample
+ * that takes too long ends. When that timer itself fires late by more than a quarter of the limit,
+ * the loop was not there to hear the answer (a SIGSTOP, a starved CPU): that is our failure, not
+ * the site's. */
+#include "probe/classify.h"
+#include "probe/lane.h"
+#include "probe/probe.h"
+#include "probe/route.h"
+#include "probe/trust.h"
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/text.h"
+
+#include <ares.h>
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+enum { HEAD_BYTES_MOST = 64 << 10 };
+
+enum head {
+    HEAD_BEGIN, /* a status line comes next: of an interim answer or of the final one */
+    HEAD_LINES,
+    HEAD_DONE, /* the blank line of the final head was seen; header lines after it are trailers */
+};
+
+struct probe_run {
+    struct probe_lane *lane;
+    struct probe_request request;
+    CURL *easy;
+    struct curl_slist *connect_to;
+    struct event timer;
+
+    nsec_t started, connected, ready, first_byte; /* NSEC_UNKNOWN: not reached */
+    enum head head;
+    bool interim; /* of the head at hand: its status is 1xx */
+    size_t head_bytes, body_bytes;
+    bool head_too_large, body_stopped;
+    int socket_error; /* errno of socket(), which libcurl does not pass on */
+    outcome_t forced; /* OUTCOME_NONE: as classified */
+    char error[CURL_ERROR_SIZE];
+};
+
+/* libcurl calls a 100 KiB header line OUT_OF_MEMORY too; only its allocator knows the difference.
+ */
+static _Thread_local bool memory_failed;
+
+static void *noted(void *memory, size_t bytes) {
+    if (memory == NULL && bytes != 0) {
+        memory_failed = true;
+    }
+    return memory;
+}
+
+static void *noting_malloc(size_t bytes) {
+    return noted(malloc(bytes), bytes);
+}
+
+static void *noting_calloc(size_t n, size_t bytes) {
+    return noted(calloc(n, bytes), n * bytes);
+}
+
+static void *noting_realloc(void *memory, size_t bytes) {
+    return noted(realloc(memory, bytes), bytes);
+}
+
+static char *noting_strdup(const char *text) {
+    return noted(strdup(text), 1);
+}
+
+int probe_global_init(void) {
+    if (curl_global_init_mem(CURL_GLOBAL_ALL, noting_malloc, free, noting_realloc, noting_strdup,
+                             noting_calloc) != CURLE_OK) {
+        return -ENOMEM;
+    }
+    if (ares_library_init(ARES_LIB_INIT_ALL) != ARES_SUCCESS) {
+        curl_global_cleanup();
+        return -ENOMEM;
+    }
+    return 0;
+}
+
+void probe_global_clear(void) {
+    ares_library_cleanup();
+    curl_global_cleanup();
+}
+
+static void run_free(struct probe_run *run) {
+    if (run == NULL) {
+        return;
+    }
+    if (event_initialized(&run->timer)) {
+        event_del(&run->timer);
+    }
+    curl_easy_cleanup(run->easy);
+    curl_slist_free_all(run->connect_to);
+    free(run);
+}
+
+/* ---- what libcurl tells us on the way ---- */
+
+static curl_socket_t on_open_socket(void *arg, curlsocktype purpose,
+                                    struct curl_sockaddr *address) {
+    struct probe_run *run = arg;
+    (void)purpose;
+    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    if (fd < 0) {
+        run->socket_error = errno;
+        return CURL_SOCKET_BAD;
+    }
+    return fd;
+}
+
+static CURLcode on_ssl_ctx(CURL *easy, void *ssl_ctx, void *arg) {
+    struct probe_run *run = arg;
+    (void)easy;
+    run->connected = clock_now();
+    trust_apply(run->request.trust, ssl_ctx);
+    return CURLE_OK;
+}
+
+static int on_ready(void *arg, char *remote, char *local, int remote_port, int local_port) {
+    struct probe_run *run = arg;
+    (void)remote;
+    (void)local;
+    (void)remote_port;
+    (void)local_port;
+    run->ready = clock_now();
+    if (run->connected == NSEC_UNKNOWN) {
+        run->connected = run->ready;
+    }
+    return CURL_PREREQFUNC_OK;
+}
+
+static size_t on_header(char *line, size_t size, size_t n, void *arg) {
+    struct probe_run *run = arg;
+    size_t bytes = size * n;
+    run->head_bytes += bytes;
+    if (run->head_bytes > HEAD_BYTES_MOST) {
+        run->head_too_large = true;
+        return 0;
+    }
+    bool blank =
+        bytes > 0 && (line[0] == '\n' || (bytes > 1 && line[0] == '\r' && line[1] == '\n'));
+    switch (run->head) {
+    case HEAD_BEGIN: {
+        long status = 0;
+        curl_easy_getinfo(run->easy, CURLINFO_RESPONSE_CODE, &status);
+        run->interim = status >= 100 && status < 200;
+        if (!run->interim) {
+            run->first_byte = clock_now();
+        }
+        run->head = HEAD_LINES;
+        break;
+    }
+    case HEAD_LINES:
+        if (blank) {
+            run->head = run->interim ? HEAD_BEGIN : HEAD_DONE;
+        }
+        break;
+    case HEAD_DONE:
+        break;
+    }
+    return bytes;
+}
+
+static size_t on_body(char *bytes, size_t size, size_t n, void *arg) {
+    struct probe_run *run = arg;
+    (void)bytes;
+    run->body_bytes += size * n;
+    if (run->body_bytes > run->request.site->body_limit_bytes) {
+        run->body_stopped = true;
+        return 0;
+    }
+    return size * n;
+}
+
+/* ---- the end ---- */
+
+static enum progress progress_of(const struct probe_run *run) {
+    if (run->connected == NSEC_UNKNOWN) {
+        return PROGRESS_CONNECT;
+    }
+    if (run->ready == NSEC_UNKNOWN) {
+        return PROGRESS_TLS;
+    }
+    if (run->first_byte != NSEC_UNKNOWN) {
+        return PROGRESS_ANSWER;
+    }
+    /* part of a first line may have come, which no callback shows; after an interim answer
+     * libcurl's stamp is that answer's */
+    curl_off_t first_us = 0;
+    curl_easy_getinfo(run->easy, CURLINFO_STARTTRANSFER_TIME_T, &first_us);
+    curl_off_t ready_us = 0;
+    curl_easy_getinfo(run->easy, CURLINFO_PRETRANSFER_TIME_T, &ready_us);
+    return run->head_bytes == 0 && first_us > ready_us ? PROGRESS_ANSWER : PROGRESS_REQUEST;
+}
+
+static bool is_same_address(const struct address *address, const char *text) {
+    unsigned char bytes[sizeof address->bytes];
+    size_t n = address->family == AF_INET ? 4 : 16;
+    return inet_pton(address->family, text, bytes) == 1 && memcmp(bytes, address->bytes, n) == 0;
+}
+
+static int error_of(const struct probe_run *run) {
+    if (run->socket_error != 0) {
+        return run->socket_error;
+    }
+    long error = 0;
+    curl_easy_getinfo(run->easy, CURLINFO_OS_ERRNO, &error);
+    /* no local port left, and no local address of that family, are one errno */
+    if (error == EADDRNOTAVAIL && !route_exists(run->request.address)) {
+        return ENETUNREACH;
+    }
+    return (int)error;
+}
+
+static outcome_t outcome_of(struct probe_run *run, CURLcode code) {
+    char *remote = NULL;
+    curl_easy_getinfo(run->easy, CURLINFO_PRIMARY_IP, &remote);
+    if (remote != NULL && *remote != '\0' && !is_same_address(run->request.address, remote)) {
+        log_internal("%s: asked for %s, got a connection to %s", run->request.site->name,
+                     run->request.address->text, remote);
+        return OUTCOME_LOCAL_RESOURCE;
+    }
+    struct classify_input input = {
+        .code = (int)code,
+        .progress = progress_of(run),
+        .error = error_of(run),
+        .tls = run->request.site->url.tls,
+        .head_complete = run->head == HEAD_DONE,
+        .head_too_large = run->head_too_large,
+        .body_stopped = run->body_stopped,
+        .memory_failed = memory_failed,
+    };
+    curl_easy_getinfo(run->easy, CURLINFO_RESPONSE_CODE, &input.status);
+    return classify(&input);
+}
+
+static nsec_t between(nsec_t from, nsec_t to) {
+    return from == NSEC_UNKNOWN || to == NSEC_UNKNOWN ? NSEC_UNKNOWN : to - from;
+}
+
+/* Every sample ends here. */
+static void finish(struct probe_run *run, CURLcode code, const char *words) {
+    nsec_t now = clock_now();
+    event_del(&run->timer);
+    lane_remove(run->lane, run->easy);
+
+    struct probe_result result = {.took = now - run->started};
+    result.outcome = run->forced != OUTCOME_NONE ? run->forced : outcome_of(run, code);
+    memory_failed = false;
+    long port = 0;
+    curl_easy_getinfo(run->easy, CURLINFO_LOCAL_PORT, &port);
+    result.local_port = port > 0 && port <= UINT16_MAX ? (uint16_t)port : 0;
+    result.phases[PHASE_DNS] = NSEC_UNKNOWN;
+    result.phases[PHASE_CONNECT] = between(run->started, run->connected);
+    result.phases[PHASE_TLS] =
+        run->request.site->url.tls ? between(run->connected, run->ready) : NSEC_UNKNOWN;
+    result.phases[PHASE_FIRST_BYTE] = between(run->ready, run->first_byte);
+    result.phases[PHASE_TRANSFER] =
+        run->head == HEAD_DONE ? between(run->first_byte, now) : NSEC_UNKNOWN;
+    if (!outcome_is_status(result.outcome)) {
+        if (words == NULL) {
+            words = run->error[0] != '\0' ? run->error : curl_easy_strerror(code);
+        }
+        text_escape(words, strlen(words), result.words, sizeof result.words);
+    }
+    probe_on_end *on_end = run->request.on_end;
+    void *arg = run->request.arg;
+    run_free(run);
+    on_end(&result, arg);
+}
+
+static void on_done(CURL *easy, CURLcode code) {
+    struct probe_run *run = NULL;
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &run);
+    finish(run, code, NULL);
+}
+
+static const char *waiting_for(enum progress progress) {
+    switch (progress) {
+    case PROGRESS_CONNECT:
+        return "no TCP connection";
+    case PROGRESS_TLS:
+        return "the TLS handshake was not done";
+    case PROGRESS_REQUEST:
+        return "no byte of the answer";
+    case PROGRESS_ANSWER:
+        return "the answer was not complete";
+    }
+    return "";
+}
+
+static void expire(struct probe_run *run, const char *of) {
+    char words[PROBE_WORDS_BYTES];
+    snprintf(words, sizeof words, "%s after %.1f ms (%s)", waiting_for(progress_of(run)),
+             (double)(clock_now() - run->started) / NSEC_PER_MSEC, of);
+    finish(run, CURLE_OPERATION_TIMEDOUT, words);
+}
+
+static void on_timeout(evutil_socket_t fd, short what, void *arg) {
+    struct probe_run *run = arg;
+    (void)fd;
+    (void)what;
+    nsec_t lag = clock_now() - run->started - run->request.site->timeout;
+    if (lag > run->request.site->timeout / 4 && lag > 10 * NSEC_PER_MSEC) {
+        run->forced = OUTCOME_LOCAL_RESOURCE;
+        char words[PROBE_WORDS_BYTES];
+        snprintf(words, sizeof words, "our own loop was %.1f ms late", (double)lag / NSEC_PER_MSEC);
+        finish(run, CURLE_OPERATION_TIMEDOUT, words);
+        return;
+    }
+    expire(run, "timeout");
+}
+
+static void http_end(struct probe_run *run, outcome_t forced) {
+    run->forced = forced;
+    if (forced != OUTCOME_NONE) {
+        finish(run, CURLE_ABORTED_BY_CALLBACK, "ended by tallyd");
+    } else {
+        expire(run, "the round's deadline");
+    }
+}
+
+/* ---- the beginning ---- */
+
+static bool configure_connection(struct probe_run *run) {
+    CURL *easy = run->easy;
+    const struct address *address = run->request.address;
+    char connect_to[INET6_ADDRSTRLEN + 16];
+    snprintf(connect_to, sizeof connect_to, address->family == AF_INET6 ? "::[%s]:%u" : "::%s:%u",
+             address->text, run->request.site->url.port);
+    run->connect_to = curl_slist_append(NULL, connect_to);
+    /* libcurl's own limit is there only in case that our timer should fail to be armed */
+    long limit_ms = (long)(run->request.site->timeout / NSEC_PER_MSEC) + 60000;
+    return run->connect_to != NULL &&
+           curl_easy_setopt(easy, CURLOPT_URL, run->request.site->url.text) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_CONNECT_TO, run->connect_to) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, 0L) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, limit_ms) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, limit_ms) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, run) == CURLE_OK;
+}
+
+static bool configure_tls(struct probe_run *run) {
+    CURL *easy = run->easy;
+    return !run->request.site->url.tls ||
+           (curl_easy_setopt(easy, CURLOPT_CAINFO, NULL) == CURLE_OK &&
+            curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) == CURLE_OK &&
+            curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L) == CURLE_OK &&
+            curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L) == CURLE_OK &&
+            curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, on_ssl_ctx) == CURLE_OK &&
+            curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, run) == CURLE_OK);
+}
+
+static bool configure_request(struct probe_run *run) {
+    CURL *easy = run->easy;
+    return curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_USERAGENT, run->request.site->user_agent) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_ready) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_PREREQDATA, run) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_HEADERDATA, run) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_WRITEDATA, run) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, run->error) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_PRIVATE, run) == CURLE_OK;
+}
+
+static int http_start(struct probe_lane *lane, const struct probe_request *request,
+                      struct probe_run **ret_run) {
+    assert(!request->site->url.tls || request->trust != NULL);
+    struct probe_run *run = calloc(1, sizeof *run);
+    if (run == NULL) {
+        return -ENOMEM;
+    }
+    run->lane = lane;
+    run->request = *request;
+    run->connected = run->ready = run->first_byte = NSEC_UNKNOWN;
+    event_assign(&run->timer, lane_base(lane), -1, 0, on_timeout, run);
+    run->easy = curl_easy_init();
+    int r = -ENOMEM;
+    if (run->easy == NULL || !configure_connection(run) || !configure_tls(run) ||
+        !configure_request(run)) {
+        goto fail;
+    }
+    run->started = clock_now();
+    struct timeval timeout = loop_timeval(request->site->timeout);
+    if (event_add(&run->timer, &timeout) != 0) {
+        goto fail;
+    }
+    r = lane_add(lane, run->easy);
+    if (r != 0) {
+        goto fail;
+    }
+    *ret_run = run;
+    return 0;
+
+fail:
+    run_free(run);
+    return r;
+}
+
+static int http_engine_new(struct event_base *base, struct probe_engine **ret_engine) {
+    return lane_engine_new(base, on_done, ret_engine);
+}
+
+const struct probe_type probe_http = {
+    .engine_new = http_engine_new,
+    .engine_free = lane_engine_free,
+    .lane_open = lane_open,
+    .lane_close = lane_close,
+    .start = http_start,
+    .end = http_end,
+};

@@ -1,0 +1,261 @@
+/* A multi handle costs two descriptors and about 40 KB once used, and ten thousand of them exhaust
+ * a machine: so sites do not own one. A round leases a lane while it has samples in flight; the
+ * pool keeps a few idle ones.
+ *
+ * libcurl says through two callbacks which sockets and which timer it wants to hear of, and may
+ * call them from inside any of its functions. They only arm libevent; what libcurl then wants done
+ * happens in a later turn (a timer of 0 ms included: libcurl must not be called from inside its own
+ * callback). Finished transfers are read after curl_multi_socket_action() has returned. Ending one
+ * can end its round, which closes the lane: a lane in use by drain() is returned to the pool when
+ * drain() is done with it.
+ *
+ * When a multi handle itself fails, libcurl leaves it unusable until emptied: its transfers end by
+ * their own timers, no new one begins in it, and it does not go back to the pool. */
+#include "probe/lane.h"
+
+#include "base/log.h"
+#include "base/loop.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdlib.h>
+
+enum { IDLE_LANES_MOST = 64 };
+
+struct probe_lane {
+    struct probe_engine *engine;
+    struct probe_lane *next_idle;
+    CURLM *multi;
+    struct event timer;
+    bool leased;
+    bool draining;
+    bool closing; /* closed while draining */
+    bool broken;
+};
+
+/* What libevent watches for libcurl; hangs on the socket in libcurl (curl_multi_assign). */
+struct watch {
+    struct probe_lane *lane;
+    struct event event;
+};
+
+static void lane_free(struct probe_lane *lane) {
+    if (lane == NULL) {
+        return;
+    }
+    if (lane->multi != NULL) {
+        curl_multi_cleanup(lane->multi); /* may call on_want_socket() */
+    }
+    if (event_initialized(&lane->timer)) {
+        event_del(&lane->timer);
+    }
+    free(lane);
+}
+
+static void release(struct probe_lane *lane) {
+    struct probe_engine *engine = lane->engine;
+    lane->leased = false;
+    lane->closing = false;
+    engine->n_leased--;
+    if (lane->broken || engine->n_idle >= IDLE_LANES_MOST) {
+        lane_free(lane);
+        return;
+    }
+    lane->next_idle = engine->idle;
+    engine->idle = lane;
+    engine->n_idle++;
+}
+
+static void report_finished(struct probe_lane *lane) {
+    for (;;) {
+        int left;
+        CURLMsg *message = curl_multi_info_read(lane->multi, &left);
+        if (message == NULL) {
+            break;
+        }
+        if (message->msg == CURLMSG_DONE) {
+            lane->engine->on_done(message->easy_handle, message->data.result);
+        }
+    }
+}
+
+static void drain(struct probe_lane *lane, CURLMcode code) {
+    lane->draining = true;
+    if (code != CURLM_OK && !lane->broken) {
+        log_internal("libcurl: %s", curl_multi_strerror(code));
+        lane->broken = true; /* its samples end by their own timers */
+    }
+    report_finished(lane);
+    lane->draining = false;
+    if (lane->closing) {
+        release(lane);
+    }
+}
+
+static void on_socket(evutil_socket_t fd, short what, void *arg) {
+    struct watch *watch = arg;
+    struct probe_lane *lane = watch->lane;
+    int action = (what & EV_READ ? CURL_CSELECT_IN : 0) | (what & EV_WRITE ? CURL_CSELECT_OUT : 0);
+    int running;
+    drain(lane, curl_multi_socket_action(lane->multi, fd, action, &running));
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg) {
+    struct probe_lane *lane = arg;
+    (void)fd;
+    (void)what;
+    int running;
+    drain(lane, curl_multi_socket_action(lane->multi, CURL_SOCKET_TIMEOUT, 0, &running));
+}
+
+static int on_want_socket(CURL *easy, curl_socket_t fd, int want, void *arg, void *socket_arg) {
+    struct probe_lane *lane = arg;
+    struct watch *watch = socket_arg;
+    (void)easy;
+    if (want == CURL_POLL_REMOVE) {
+        if (watch != NULL) {
+            curl_multi_assign(lane->multi, fd, NULL);
+            event_del(&watch->event);
+            free(watch);
+        }
+        return 0;
+    }
+    short what = EV_PERSIST;
+    if (want & CURL_POLL_IN) {
+        what |= EV_READ;
+    }
+    if (want & CURL_POLL_OUT) {
+        what |= EV_WRITE;
+    }
+    if (watch == NULL) {
+        watch = malloc(sizeof *watch);
+        if (watch == NULL) {
+            /* returning -1 would end all transfers of the lane; this one ends by its own timer */
+            log_error("out of memory: a socket is not watched");
+            return 0;
+        }
+        watch->lane = lane;
+        curl_multi_assign(lane->multi, fd, watch);
+    } else {
+        event_del(&watch->event);
+    }
+    event_assign(&watch->event, lane->engine->base, fd, what, on_socket, watch);
+    if (event_add(&watch->event, NULL) != 0) {
+        log_error("a socket cannot be watched");
+    }
+    return 0;
+}
+
+static int on_want_timer(CURLM *multi, long timeout_ms, void *arg) {
+    struct probe_lane *lane = arg;
+    (void)multi;
+    if (timeout_ms < 0) {
+        event_del(&lane->timer);
+        return 0;
+    }
+    struct timeval delay = loop_timeval(timeout_ms * NSEC_PER_MSEC);
+    return event_add(&lane->timer, &delay) == 0 ? 0 : -1;
+}
+
+int lane_engine_new(struct event_base *base, void (*on_done)(CURL *, CURLcode),
+                    struct probe_engine **ret_engine) {
+    struct probe_engine *engine = calloc(1, sizeof *engine);
+    if (engine == NULL) {
+        return -ENOMEM;
+    }
+    engine->base = base;
+    engine->on_done = on_done;
+    *ret_engine = engine;
+    return 0;
+}
+
+void lane_engine_free(struct probe_engine *engine) {
+    if (engine == NULL) {
+        return;
+    }
+    assert(engine->n_leased == 0);
+    while (engine->idle != NULL) {
+        struct probe_lane *lane = engine->idle;
+        engine->idle = lane->next_idle;
+        lane_free(lane);
+    }
+    free(engine);
+}
+
+static struct probe_lane *lane_new(struct probe_engine *engine) {
+    struct probe_lane *lane = calloc(1, sizeof *lane);
+    if (lane == NULL) {
+        return NULL;
+    }
+    lane->engine = engine;
+    event_assign(&lane->timer, engine->base, -1, 0, on_timer, lane);
+    lane->multi = curl_multi_init();
+    if (lane->multi == NULL ||
+        curl_multi_setopt(lane->multi, CURLMOPT_SOCKETFUNCTION, on_want_socket) != CURLM_OK ||
+        curl_multi_setopt(lane->multi, CURLMOPT_SOCKETDATA, lane) != CURLM_OK ||
+        curl_multi_setopt(lane->multi, CURLMOPT_TIMERFUNCTION, on_want_timer) != CURLM_OK ||
+        curl_multi_setopt(lane->multi, CURLMOPT_TIMERDATA, lane) != CURLM_OK ||
+        /* one sample is one connection, whatever the protocol offers */
+        curl_multi_setopt(lane->multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING) != CURLM_OK) {
+        lane_free(lane);
+        return NULL;
+    }
+    return lane;
+}
+
+int lane_open(struct probe_engine *engine, struct probe_lane **ret_lane) {
+    struct probe_lane *lane = engine->idle;
+    if (lane != NULL) {
+        engine->idle = lane->next_idle;
+        engine->n_idle--;
+    } else {
+        errno = 0;
+        lane = lane_new(engine);
+        if (lane == NULL) {
+            return errno == EMFILE || errno == ENFILE ? -errno : -ENOMEM;
+        }
+    }
+    lane->next_idle = NULL;
+    lane->leased = true;
+    engine->n_leased++;
+    *ret_lane = lane;
+    return 0;
+}
+
+void lane_close(struct probe_lane *lane) {
+    assert(lane->leased && !lane->closing);
+    if (lane->draining) {
+        lane->closing = true;
+    } else {
+        release(lane);
+    }
+}
+
+struct event_base *lane_base(const struct probe_lane *lane) {
+    return lane->engine->base;
+}
+
+int lane_add(struct probe_lane *lane, CURL *easy) {
+    if (lane->broken) {
+        return -EIO;
+    }
+    CURLMcode code = curl_multi_add_handle(lane->multi, easy);
+    if (code == CURLM_OUT_OF_MEMORY) {
+        return -ENOMEM;
+    }
+    if (code != CURLM_OK) {
+        log_internal("libcurl: %s", curl_multi_strerror(code));
+        return -EIO;
+    }
+    return 0;
+}
+
+void lane_remove(struct probe_lane *lane, CURL *easy) {
+    CURLMcode code = curl_multi_remove_handle(lane->multi, easy);
+    if (code != CURLM_OK) {
+        log_internal("libcurl: %s", curl_multi_strerror(code));
+        lane->broken = true;
+    }
+}

@@ -1,0 +1,137 @@
+/* libcurl 7.88.1 parses the CA bundle for every connection on Debian, because CAPATH has a default
+ * and that switches its cache off; and with CAPATH unset it caches the first store for 24 h in the
+ * multi handle and puts it back over another. So every easy handle has CAINFO and CAPATH NULL and
+ * CA_CACHE_TIMEOUT 0 (http.c), and gets this store in CURLOPT_SSL_CTX_FUNCTION. Without that call
+ * nothing is trusted: it fails closed.
+ *
+ * Flags are those that libcurl gives its own store: trusted certificates first, and an intermediate
+ * in the bundle may end a chain. */
+#include "probe/trust.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { BUNDLE_BYTES_MOST = 64 << 20 };
+
+static const char system_bundle[] = "/etc/ssl/certs/ca-certificates.crt";
+
+struct trust {
+    X509_STORE *store;
+    unsigned count;
+};
+
+/* O_NONBLOCK: a FIFO in the bundle's place must not hang us. */
+static FILE *open_bundle(const char *file, char *why, size_t why_size, int *ret_error) {
+    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    struct stat status;
+    if (fd < 0 || fstat(fd, &status) != 0) {
+        *ret_error = -errno;
+        snprintf(why, why_size, "CA bundle %s: %s", file, strerror(errno));
+    } else if (!S_ISREG(status.st_mode) || status.st_size > BUNDLE_BYTES_MOST) {
+        *ret_error = -EINVAL;
+        snprintf(why, why_size, "CA bundle %s: not a regular file of at most 64 MiB", file);
+    } else {
+        FILE *stream = fdopen(fd, "re");
+        if (stream != NULL) {
+            return stream;
+        }
+        *ret_error = -ENOMEM;
+        snprintf(why, why_size, "CA bundle %s: out of memory", file);
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return NULL;
+}
+
+static int read_certificates(struct trust *trust, FILE *stream, const char *file, char *why,
+                             size_t why_size) {
+    ERR_clear_error();
+    for (;;) {
+        X509 *certificate = PEM_read_X509_AUX(stream, NULL, NULL, NULL);
+        if (certificate == NULL) {
+            break;
+        }
+        int added =
+            X509_STORE_add_cert(trust->store, certificate); /* takes a reference; twice is fine */
+        X509_free(certificate);
+        if (added != 1) {
+            snprintf(why, why_size, "CA bundle %s: certificate %u cannot be used", file,
+                     trust->count + 1);
+            return -EINVAL;
+        }
+        trust->count++;
+    }
+    unsigned long error = ERR_peek_last_error();
+    bool at_end = ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
+    ERR_clear_error();
+    if (!at_end) {
+        snprintf(why, why_size, "CA bundle %s: certificate %u is damaged", file, trust->count + 1);
+        return -EINVAL;
+    }
+    if (trust->count == 0) {
+        snprintf(why, why_size, "CA bundle %s: holds no certificate in PEM form", file);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+int trust_load(const char *file, struct trust **ret_trust, char *ret_why, size_t why_size) {
+    if (file == NULL) {
+        file = getenv("SSL_CERT_FILE");
+    }
+    if (file == NULL || *file == '\0') {
+        file = system_bundle;
+    }
+    int r = -ENOMEM;
+    struct trust *trust = calloc(1, sizeof *trust);
+    FILE *stream = NULL;
+    if (trust == NULL || (trust->store = X509_STORE_new()) == NULL) {
+        snprintf(ret_why, why_size, "CA bundle %s: out of memory", file);
+        goto fail;
+    }
+    X509_STORE_set_flags(trust->store, X509_V_FLAG_TRUSTED_FIRST | X509_V_FLAG_PARTIAL_CHAIN);
+    stream = open_bundle(file, ret_why, why_size, &r);
+    if (stream == NULL) {
+        goto fail;
+    }
+    r = read_certificates(trust, stream, file, ret_why, why_size);
+    if (r != 0) {
+        goto fail;
+    }
+    fclose(stream);
+    *ret_trust = trust;
+    return 0;
+
+fail:
+    if (stream != NULL) {
+        fclose(stream);
+    }
+    trust_free(trust);
+    return r;
+}
+
+void trust_free(struct trust *trust) {
+    if (trust != NULL) {
+        X509_STORE_free(trust->store);
+        free(trust);
+    }
+}
+
+void trust_apply(struct trust *trust, void *ssl_ctx) {
+    SSL_CTX_set1_cert_store(ssl_ctx, trust->store);
+}
+
+unsigned trust_count(const struct trust *trust) {
+    return trust->count;
+}

@@ -1,0 +1,20 @@
+/* The certificates that are trusted: one OpenSSL store for a loop and a set of CAs, instead of one
+ * parsed anew for every connection (30 ms of CPU each). See trust.c for how libcurl is made to use
+ * it, and nothing else. */
+#pragma once
+
+#include <stddef.h>
+
+struct trust; /* belongs to one loop at a time: OpenSSL's own counts are thread-safe, libcurl's use
+                 of a store is not */
+
+/* Reads a PEM bundle; `file` NULL means SSL_CERT_FILE if set, else the system's. 0; -errno with a
+ * sentence in ret_why: it cannot be read, it holds no certificate, it is damaged (a certificate
+ * that does not parse refuses the whole file: half a bundle is a wrong bundle). */
+int trust_load(const char *file, struct trust **ret_trust, char *ret_why, size_t why_size);
+void trust_free(struct trust *trust); /* connections under way keep what they need */
+
+/* For http.c: an SSL_CTX made by libcurl trusts this store from now on. */
+void trust_apply(struct trust *trust, void *ssl_ctx);
+
+unsigned trust_count(const struct trust *trust); /* certificates in it */

@@ -1,0 +1,67 @@
+/* A record is made on the control loop, moves to the writer's with writer_post() and is shared
+ * there by the queues of the sinks, on that one thread: `refs` needs no atomics. */
+#include "report/record.h"
+
+#include "base/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct record *record_new(enum record_kind kind) {
+    struct record *record = calloc(1, sizeof *record);
+    if (record != NULL) {
+        record->kind = kind;
+        record->refs = 1;
+    }
+    return record;
+}
+
+struct record *record_new_report(struct report *report) {
+    struct record *record = record_new(RECORD_REPORT);
+    if (record == NULL) {
+        report_free(report);
+        return NULL;
+    }
+    record->report = report;
+    return record;
+}
+
+struct record *record_new_event(struct config *config, const struct site *site, nsec_t wall_time,
+                                enum state from, enum state to, const char *why) {
+    struct record *record = record_new(RECORD_EVENT);
+    if (record == NULL) {
+        return NULL;
+    }
+    record->event.config = config_ref(config);
+    record->event.site = site;
+    record->event.wall_time = wall_time;
+    record->event.from = from;
+    record->event.to = to;
+    text_escape(why, strlen(why), record->event.why, sizeof record->event.why);
+    return record;
+}
+
+void record_free(struct record *record) {
+    if (record == NULL) {
+        return;
+    }
+    report_free(record->report);
+    config_unref(record->event.config);
+    free(record);
+}
+
+bool record_matches(const struct record *record, enum sink_only only) {
+    if (record->kind == RECORD_EVENT) {
+        return true;
+    }
+    const struct report *report = record->report;
+    switch (only) {
+    case SINK_ONLY_ALL:
+        return true;
+    case SINK_ONLY_FAILED:
+        return report->failed > 0;
+    case SINK_ONLY_CHANGES:
+        return report->has_verdict && report->verdict.from != report->verdict.to;
+    }
+    return true;
+}

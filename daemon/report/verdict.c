@@ -1,0 +1,154 @@
+/* A site's state, from a leaky bucket of failures. Each judged failure adds 50, each good sample
+ * takes 1 away. That is the logarithm of the likelihood ratio of 5 % failing against 0.5 %, in
+ * fiftieths: a failure says ln(0.05 / 0.005) = 2.3, a good sample ln(0.95 / 0.995) = -0.046. The
+ * level is a running sum of evidence (Page's CUSUM), which does not ask the same question anew
+ * every round as a confidence bound would, and so does not flap. A round's failures add at most
+ * 125, before its good samples are taken away, so that one bad instant alone does not degrade a
+ * site that was well. (A limit on the difference instead gives 6.3 false alarms a site-year at
+ * 0.5 %, not 5.6, and 0.00055 at 0.1 %, not 0.0003.)
+ *
+ * Full (200, four failures): degraded. Empty: up. Between: as before, which is the hysteresis. A
+ * site that is unknown stays so between, too: a first round with one failure in twenty is what a
+ * site with 1 of 20 servers down shows, and also what a good one shows once in ten times; to call
+ * it either would be a guess. It is told by the next rounds: they empty the bucket, fill it, or
+ * bring the site down.
+ *
+ * Down is not a matter of evidence but of extent, so it has a rule of its own: nearly everything
+ * failed, in two rounds running (three, where a round is too small for its share to mean much). It
+ * is left when two rounds running failed in under half, and the state is then what the bucket says,
+ * read strictly: anything left in it is degraded, as there is no "before" to go by but down itself.
+ *
+ * The window for the reader is kept in cells of a sixtieth of its length, whatever the number of
+ * rounds in it, so it is right to within one cell. When a cell is overwritten, 60 later ones exist,
+ * and it is out of the window. */
+#include "report/verdict.h"
+
+#include <assert.h>
+#include <math.h>
+
+enum {
+    FORGIVE = 50,
+    FULL = 200,
+    ROUND_MOST = 125,
+    DOWN_PERCENT = 95,
+    RECOVERED_PERCENT = 50,
+    DOWN_ROUNDS = 2,
+    DOWN_ROUNDS_SMALL = 3, /* where fewer than SMALL_ROUND samples are planned */
+    SMALL_ROUND = 10,
+    RECOVERED_ROUNDS = 2,
+    WINDOW_ROUNDS = 5,
+};
+
+#define WINDOW_LEAST (300 * NSEC_PER_SEC)
+
+static const char *const state_names[] = {
+    "unknown",
+    "up",
+    "degraded",
+    "down",
+};
+static_assert(sizeof state_names / sizeof state_names[0] == STATE_COUNT, "a name per state");
+
+const char *state_name(enum state state) {
+    assert((unsigned)state < STATE_COUNT);
+    return state_names[state];
+}
+
+void verdict_init(struct verdict *verdict) {
+    *verdict = (struct verdict){.state = STATE_UNKNOWN};
+}
+
+static void fill_bucket(struct verdict *verdict, unsigned judged, unsigned failed) {
+    int64_t added = (int64_t)FORGIVE * failed;
+    int64_t level = verdict->level + (added < ROUND_MOST ? added : ROUND_MOST) - (judged - failed);
+    verdict->level = (int)(level < 0 ? 0 : level > FULL ? FULL : level);
+}
+
+static enum state next_state(const struct verdict *verdict, unsigned planned) {
+    if (verdict->state == STATE_DOWN) {
+        if (verdict->recovered_rounds < RECOVERED_ROUNDS) {
+            return STATE_DOWN;
+        }
+        return verdict->level > 0 ? STATE_DEGRADED : STATE_UP;
+    }
+    if (verdict->bad_rounds >= (planned < SMALL_ROUND ? DOWN_ROUNDS_SMALL : DOWN_ROUNDS)) {
+        return STATE_DOWN;
+    }
+    if (verdict->level == FULL) {
+        return STATE_DEGRADED;
+    }
+    return verdict->level == 0 ? STATE_UP : verdict->state;
+}
+
+static void add_to_window(struct verdict *verdict, int64_t index, unsigned judged,
+                          unsigned failed) {
+    struct verdict_cell *cell = &verdict->cells[verdict->newest];
+    if (verdict->n_cells == 0 || cell->index < index) {
+        verdict->newest = (verdict->newest + 1) % VERDICT_WINDOW_CELLS;
+        cell = &verdict->cells[verdict->newest];
+        *cell = (struct verdict_cell){.index = index};
+        if (verdict->n_cells < VERDICT_WINDOW_CELLS) {
+            verdict->n_cells++;
+        }
+    }
+    cell->judged += judged;
+    cell->failed += failed;
+}
+
+static void sum_up_window(const struct verdict *verdict, int64_t index,
+                          struct verdict_result *result) {
+    for (unsigned i = 0; i < verdict->n_cells; i++) {
+        unsigned at = (verdict->newest + VERDICT_WINDOW_CELLS - i) % VERDICT_WINDOW_CELLS;
+        const struct verdict_cell *cell = &verdict->cells[at];
+        if (cell->index <= index - VERDICT_WINDOW_CELLS) {
+            break;
+        }
+        result->window_samples += cell->judged;
+        result->window_failed += cell->failed;
+    }
+    verdict_wilson(result->window_failed, result->window_samples, &result->window_low,
+                   &result->window_high);
+}
+
+void verdict_judge(struct verdict *verdict, nsec_t now, nsec_t interval, unsigned planned,
+                   unsigned judged, unsigned failed, struct verdict_result *ret_result) {
+    assert(interval > 0 && failed <= judged && judged <= planned);
+    nsec_t window =
+        WINDOW_ROUNDS * interval > WINDOW_LEAST ? WINDOW_ROUNDS * interval : WINDOW_LEAST;
+    nsec_t cell_length = window / VERDICT_WINDOW_CELLS;
+    if (verdict->cell_length != cell_length) {
+        verdict->cell_length = cell_length;
+        verdict->n_cells = 0;
+    }
+    struct verdict_result result = {.from = verdict->state};
+    if (judged > 0) {
+        fill_bucket(verdict, judged, failed);
+        bool bad = (uint64_t)failed * 100 >= (uint64_t)judged * DOWN_PERCENT;
+        bool recovered = (uint64_t)failed * 100 < (uint64_t)judged * RECOVERED_PERCENT;
+        verdict->bad_rounds = bad ? verdict->bad_rounds + 1 : 0;
+        verdict->recovered_rounds = recovered ? verdict->recovered_rounds + 1 : 0;
+        verdict->state = next_state(verdict, planned);
+        add_to_window(verdict, now / cell_length, judged, failed);
+    }
+    result.to = verdict->state;
+    result.level = (double)verdict->level / FULL;
+    sum_up_window(verdict, now / cell_length, &result);
+    *ret_result = result;
+}
+
+void verdict_wilson(uint32_t failed, uint32_t n, double *ret_low, double *ret_high) {
+    assert(failed <= n);
+    if (n == 0) {
+        *ret_low = 0;
+        *ret_high = 1;
+        return;
+    }
+    const double z = 1.959964; /* the normal distribution's 97.5 % point */
+    double p = (double)failed / n;
+    double middle = p + z * z / (2.0 * n);
+    double half = z * sqrt(p * (1 - p) / n + z * z / (4.0 * n * n));
+    double scale = 1 + z * z / n;
+    /* exact at the ends, where rounding would leave 1e-17 */
+    *ret_low = failed == 0 ? 0 : (middle - half) / scale;
+    *ret_high = failed == n ? 1 : (middle + half) / scale;
+}

@@ -1,0 +1,541 @@
+/* A round goes through two states: it resolves its name, then it samples; when every planned sample
+ * has its outcome it closes. Each sample ends in one function, end_sample().
+ *
+ * Who may start when: sample k of a round not before k * spread / planned after the round's begin,
+ * at most `concurrency` of a round in flight, at most max_in_flight of the loop. A round that could
+ * start a sample but for the loop's limit joins a line, which is kept in the order in which the
+ * rounds were handed over: the oldest takes all it may before the next gets any.
+ *
+ * The deadline ends what is in flight as the time-out of its phase, which is the site's, and what
+ * never started as not_sent, which is ours. A stop makes that `aborted`.
+ *
+ * A lane (descriptors, memory) is held only while samples are in flight. */
+#include "sampling/sampler.h"
+
+#include "base/log.h"
+#include "base/text.h"
+#include "probe/resolver.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A sample of a running round. */
+struct slot {
+    struct round_run *round_run;
+    struct probe_run *probe_run; /* NULL: not in flight */
+};
+
+struct round_run {
+    struct sampler *sampler;
+    struct round *round;
+    struct round_run *next, *previous;                 /* of all that run */
+    struct round_run *next_waiting, *previous_waiting; /* of those that wait for the loop's limit */
+    bool waiting;
+    uint64_t order; /* in which rounds were handed over */
+    struct resolver_lookup *lookup;
+    struct probe_lane *lane;
+    struct event start;    /* of the next sample */
+    struct event deadline; /* of the round */
+    unsigned started;      /* samples 0..started-1 have started, or never will */
+    unsigned in_flight;
+    unsigned open; /* samples without an outcome */
+    bool ending;   /* end_in_flight() is at it */
+    struct slot slots[];
+};
+
+struct sampler {
+    struct loop *loop;
+    struct loop *control;
+    void (*on_closed)(struct round *round);
+    const struct probe_type *probe;
+    struct probe_engine *engine;
+    struct resolver *resolver;
+    struct trust *trust;
+    unsigned in_flight, max_in_flight;
+    uint64_t order;
+    struct round_run *running;
+    struct round_run *first_waiting, *last_waiting;
+    bool stopping;
+    struct mail stop_mails[2]; /* by enum sampler_stop */
+    _Atomic uint64_t ended;    /* samples; for whoever looks on */
+};
+
+static void pump(struct round_run *run);
+
+/* ---- the line of rounds that wait for the loop's limit ---- */
+
+static void wait_in_line(struct round_run *run) {
+    struct sampler *sampler = run->sampler;
+    if (run->waiting) {
+        return;
+    }
+    struct round_run *after = sampler->last_waiting;
+    while (after != NULL && after->order > run->order) {
+        after = after->previous_waiting;
+    }
+    struct round_run *before = after != NULL ? after->next_waiting : sampler->first_waiting;
+    run->previous_waiting = after;
+    run->next_waiting = before;
+    *(after != NULL ? &after->next_waiting : &sampler->first_waiting) = run;
+    *(before != NULL ? &before->previous_waiting : &sampler->last_waiting) = run;
+    run->waiting = true;
+}
+
+static void leave_line(struct round_run *run) {
+    struct sampler *sampler = run->sampler;
+    if (!run->waiting) {
+        return;
+    }
+    *(run->previous_waiting != NULL ? &run->previous_waiting->next_waiting
+                                    : &sampler->first_waiting) = run->next_waiting;
+    *(run->next_waiting != NULL ? &run->next_waiting->previous_waiting : &sampler->last_waiting) =
+        run->previous_waiting;
+    run->waiting = false;
+}
+
+static void pump_line(struct sampler *sampler) {
+    while (sampler->first_waiting != NULL && sampler->in_flight < sampler->max_in_flight) {
+        struct round_run *run = sampler->first_waiting;
+        leave_line(run);
+        pump(run);
+    }
+}
+
+/* ---- the end of a sample, and of a round ---- */
+
+static enum reason judge(const struct site *site, outcome_t outcome) {
+    if (!outcome_is_judged(outcome)) {
+        return REASON_NONE;
+    }
+    if (!outcome_is_status(outcome)) {
+        return REASON_ERROR;
+    }
+    return status_set_has(site->expect_status, outcome) ? REASON_NONE : REASON_STATUS;
+}
+
+static void keep_evidence(struct round *round, unsigned index, const char *words) {
+    const struct sample *sample = &round->samples[index];
+    if (sample->reason == REASON_NONE && outcome_is_status(sample->outcome)) {
+        return;
+    }
+    unsigned of_same = 0;
+    for (size_t i = 0; i < round->n_evidence; i++) {
+        of_same += round->samples[round->evidence[i].sample].outcome == sample->outcome;
+    }
+    if (of_same >= ROUND_EVIDENCE_PER_OUTCOME || round->n_evidence >= ROUND_EVIDENCE_MOST) {
+        return;
+    }
+    struct round_evidence *more =
+        realloc(round->evidence, (round->n_evidence + 1) * sizeof *round->evidence);
+    if (more == NULL) {
+        return; /* the sample counts without it */
+    }
+    round->evidence = more;
+    struct round_evidence *evidence = &more[round->n_evidence++];
+    evidence->sample = index;
+    text_escape(words, strlen(words), evidence->words, sizeof evidence->words);
+}
+
+/* Every sample ends here, started or not. */
+static void end_sample(struct round_run *run, unsigned index, outcome_t outcome,
+                       const char *words) {
+    struct round *round = run->round;
+    struct sample *sample = &round->samples[index];
+    assert(sample->outcome == OUTCOME_NONE && outcome != OUTCOME_NONE);
+    sample->outcome = outcome;
+    sample->reason = (uint16_t)judge(round->site, outcome);
+    keep_evidence(round, index, words);
+    run->open--;
+    atomic_fetch_add_explicit(&run->sampler->ended, 1, memory_order_relaxed);
+}
+
+static void end_unstarted(struct round_run *run, outcome_t outcome, const char *words) {
+    while (run->started < run->round->planned) {
+        end_sample(run, run->started++, outcome, words);
+    }
+}
+
+static void run_free(struct round_run *run) {
+    event_del(&run->start);
+    event_del(&run->deadline);
+    free(run);
+}
+
+static void on_closed_delivered(struct mail *mail, void *receiver) {
+    struct round *round = (struct round *)mail;
+    (void)receiver;
+    void (*on_closed)(struct round *) = round->on_closed;
+    on_closed(round);
+}
+
+static void hand_back(struct sampler *sampler, struct round *round) {
+    round->on_closed = sampler->on_closed;
+    round->mail.deliver = on_closed_delivered;
+    loop_post(sampler->control, &round->mail);
+}
+
+static void close_if_done(struct round_run *run) {
+    struct sampler *sampler = run->sampler;
+    struct round *round = run->round;
+    if (run->in_flight == 0 && run->lane != NULL) {
+        sampler->probe->lane_close(run->lane);
+        run->lane = NULL;
+    }
+    if (run->open > 0) {
+        return;
+    }
+    assert(run->in_flight == 0);
+    leave_line(run);
+    if (run->lookup != NULL) {
+        resolver_abandon(run->lookup);
+    }
+    *(run->previous != NULL ? &run->previous->next : &sampler->running) = run->next;
+    if (run->next != NULL) {
+        run->next->previous = run->previous;
+    }
+    round->run = NULL;
+    round->ended = clock_now();
+    run_free(run);
+    hand_back(sampler, round);
+}
+
+static void on_sample_end(const struct probe_result *result, void *arg) {
+    struct slot *slot = arg;
+    struct round_run *run = slot->round_run;
+    struct sampler *sampler = run->sampler;
+    unsigned index = (unsigned)(slot - run->slots);
+    struct sample *sample = &run->round->samples[index];
+    slot->probe_run = NULL;
+    sample->took = result->took;
+    sample->local_port = result->local_port;
+    memcpy(sample->phases, result->phases, sizeof sample->phases);
+    end_sample(run, index, result->outcome, result->words);
+    run->in_flight--;
+    sampler->in_flight--;
+    if (!run->ending) { /* else whoever ends them closes the round */
+        pump(run);
+    }
+    pump_line(sampler);
+}
+
+/* ---- starting samples ---- */
+
+static nsec_t start_of(const struct round *round, unsigned index) {
+    return round->began + round->site->spread / round->planned * index;
+}
+
+static uint16_t address_of(const struct round *round, unsigned index) {
+    switch (round->site->addresses) {
+    case ADDRESSES_FIRST:
+        return 0;
+    case ADDRESSES_ROTATE:
+        break;
+    }
+    /* round numbers start at 1, turns at 0 */
+    return (uint16_t)(((round->number - 1) * round->planned + index) % round->n_addresses);
+}
+
+/* Afterwards it is in flight, or it has ended as our own failure. */
+static void start_sample(struct round_run *run) {
+    struct sampler *sampler = run->sampler;
+    struct round *round = run->round;
+    unsigned index = run->started++;
+    struct sample *sample = &round->samples[index];
+    int r = 0;
+    if (run->lane == NULL) {
+        r = sampler->probe->lane_open(sampler->engine, &run->lane);
+    }
+    if (r == 0) {
+        sample->address = address_of(round, index);
+        sample->at = clock_now() - round->began;
+        struct slot *slot = &run->slots[index];
+        struct probe_request request = {
+            .site = round->site,
+            .address = &round->addresses[sample->address],
+            .trust = sampler->trust,
+            .on_end = on_sample_end,
+            .arg = slot,
+        };
+        r = sampler->probe->start(run->lane, &request, &slot->probe_run);
+        if (r == 0) {
+            run->in_flight++;
+            sampler->in_flight++;
+            return;
+        }
+        sample->address = SAMPLE_NO_ADDRESS;
+        sample->at = NSEC_UNKNOWN;
+    }
+    end_sample(run, index, OUTCOME_LOCAL_RESOURCE, strerror(-r));
+}
+
+/* Starts every sample that may start now, and sees to it that somebody comes back for the rest.
+ * Closes the round when nothing is open any more: `run` may be gone afterwards. */
+static void pump(struct round_run *run) {
+    struct sampler *sampler = run->sampler;
+    struct round *round = run->round;
+    while (run->lookup == NULL && run->started < round->planned &&
+           run->in_flight < round->site->concurrency) {
+        nsec_t wait = start_of(round, run->started) - clock_now();
+        if (wait > 0) {
+            struct timeval delay = loop_timeval(wait);
+            if (event_add(&run->start, &delay) != 0) {
+                end_unstarted(run, OUTCOME_LOCAL_RESOURCE, "no memory for a timer");
+            }
+            break;
+        }
+        if (sampler->in_flight >= sampler->max_in_flight) {
+            wait_in_line(run);
+            break;
+        }
+        start_sample(run);
+    }
+    close_if_done(run);
+}
+
+static void on_start_due(evutil_socket_t fd, short what, void *arg) {
+    (void)fd;
+    (void)what;
+    pump(arg);
+}
+
+static void end_in_flight(struct round_run *run, outcome_t forced) {
+    run->ending = true;
+    for (unsigned i = 0; i < run->started; i++) {
+        if (run->slots[i].probe_run != NULL) {
+            run->sampler->probe->end(run->slots[i].probe_run, forced);
+        }
+    }
+    run->ending = false;
+}
+
+static void on_deadline(evutil_socket_t fd, short what, void *arg) {
+    struct round_run *run = arg;
+    (void)fd;
+    (void)what;
+    leave_line(run);
+    end_unstarted(run, OUTCOME_NOT_SENT, "no turn before the round's deadline");
+    end_in_flight(run, OUTCOME_NONE);
+    close_if_done(run);
+}
+
+static void on_resolved(struct resolver_result *result, void *arg) {
+    struct round_run *run = arg;
+    struct round *round = run->round;
+    run->lookup = NULL;
+    round->dns_took = result->took;
+    round->addresses = result->addresses;
+    round->n_addresses = result->n_addresses;
+    round->left_out_ipv4 = result->left_out_ipv4;
+    round->left_out_ipv6 = result->left_out_ipv6;
+    if (result->outcome != OUTCOME_NONE) {
+        end_unstarted(run, result->outcome, result->words);
+    }
+    pump(run);
+}
+
+/* ---- the beginning of a round ---- */
+
+static struct round_run *run_new(struct sampler *sampler, struct round *round) {
+    struct round_run *run = calloc(1, sizeof *run + round->planned * sizeof run->slots[0]);
+    if (run == NULL) {
+        return NULL;
+    }
+    run->sampler = sampler;
+    run->round = round;
+    run->order = sampler->order++;
+    run->open = round->planned;
+    for (unsigned i = 0; i < round->planned; i++) {
+        run->slots[i].round_run = run;
+    }
+    event_assign(&run->start, loop_base(sampler->loop), -1, 0, on_start_due, run);
+    event_assign(&run->deadline, loop_base(sampler->loop), -1, 0, on_deadline, run);
+    struct timeval deadline = loop_timeval(round->site->deadline);
+    if (event_add(&run->deadline, &deadline) != 0) {
+        run_free(run);
+        return NULL;
+    }
+    run->next = sampler->running;
+    if (run->next != NULL) {
+        run->next->previous = run;
+    }
+    sampler->running = run;
+    round->run = run;
+    return run;
+}
+
+/* For a round that cannot even run. */
+static void close_unrun(struct sampler *sampler, struct round *round, outcome_t outcome) {
+    for (unsigned i = 0; i < round->planned; i++) {
+        round->samples[i].outcome = outcome;
+    }
+    round->ended = clock_now();
+    hand_back(sampler, round);
+}
+
+static void begin(struct mail *mail, void *receiver) {
+    struct round *round = (struct round *)mail;
+    struct sampler *sampler = receiver;
+    round->began = clock_now();
+    round->wall_began = clock_wall_now();
+    if (sampler->stopping) {
+        close_unrun(sampler, round, OUTCOME_ABORTED);
+        return;
+    }
+    struct round_run *run = run_new(sampler, round);
+    if (run == NULL) {
+        log_error("%s: out of memory for a round", round->site->name);
+        close_unrun(sampler, round, OUTCOME_LOCAL_RESOURCE);
+        return;
+    }
+    if (round->site->url.tls && sampler->trust == NULL) {
+        end_unstarted(run, OUTCOME_LOCAL_RESOURCE, "no CA bundle was loaded");
+        close_if_done(run);
+        return;
+    }
+    if (resolver_start(sampler->resolver, round->site->url.host, round->site->family,
+                       round->site->dns_timeout, on_resolved, run, &run->lookup) != 0) {
+        end_unstarted(run, OUTCOME_LOCAL_RESOURCE, "out of memory for a lookup");
+        close_if_done(run);
+    }
+}
+
+void sampler_begin(struct sampler *sampler, struct round *round) {
+    round->mail.deliver = begin;
+    loop_post(sampler->loop, &round->mail);
+}
+
+/* ---- settings and stop ---- */
+
+struct settings {
+    struct mail mail;
+    struct config *config; /* a reference */
+    unsigned max_in_flight;
+    struct trust *trust; /* NULL: as before */
+};
+
+static void configure(struct mail *mail, void *receiver) {
+    struct settings *settings = (struct settings *)mail;
+    struct sampler *sampler = receiver;
+    int r = resolver_configure(sampler->resolver, settings->config);
+    if (r != 0) {
+        log_error("DNS settings stay as they were: %s", strerror(-r));
+    }
+    if (settings->trust != NULL) {
+        trust_free(sampler->trust);
+        sampler->trust = settings->trust;
+    }
+    sampler->max_in_flight = settings->max_in_flight;
+    config_unref(settings->config);
+    free(settings);
+    pump_line(sampler);
+}
+
+int sampler_configure(struct sampler *sampler, struct config *config, unsigned max_in_flight,
+                      struct trust *trust) {
+    struct settings *settings = calloc(1, sizeof *settings);
+    if (settings == NULL) {
+        return -ENOMEM;
+    }
+    settings->mail.deliver = configure;
+    settings->config = config_ref(config);
+    settings->max_in_flight = max_in_flight;
+    settings->trust = trust;
+    loop_post(sampler->loop, &settings->mail);
+    return 0;
+}
+
+static void stop(struct sampler *sampler, enum sampler_stop how) {
+    sampler->stopping = true;
+    /* all of them first: a sample that ends lets others start */
+    for (struct round_run *run = sampler->running; run != NULL; run = run->next) {
+        event_del(&run->start);
+        leave_line(run);
+        end_unstarted(run, OUTCOME_ABORTED, "tallyd was stopped");
+    }
+    struct round_run *next;
+    for (struct round_run *run = sampler->running; run != NULL; run = next) {
+        next = run->next;
+        if (how == SAMPLER_STOP_NOW) {
+            end_in_flight(run, OUTCOME_ABORTED);
+        }
+        close_if_done(run);
+    }
+}
+
+static void stop_soon(struct mail *mail, void *receiver) {
+    (void)mail;
+    stop(receiver, SAMPLER_STOP_SOON);
+}
+
+static void stop_now(struct mail *mail, void *receiver) {
+    (void)mail;
+    stop(receiver, SAMPLER_STOP_NOW);
+}
+
+void sampler_stop(struct sampler *sampler, enum sampler_stop how) {
+    struct mail *mail = &sampler->stop_mails[how];
+    assert(mail->deliver == NULL); /* once each */
+    mail->deliver = how == SAMPLER_STOP_NOW ? stop_now : stop_soon;
+    loop_post(sampler->loop, mail);
+}
+
+/* ---- a sampler ---- */
+
+int sampler_new(const struct sampler_options *options, struct sampler **ret_sampler) {
+    struct sampler *sampler = calloc(1, sizeof *sampler);
+    if (sampler == NULL) {
+        trust_free(options->trust);
+        return -ENOMEM;
+    }
+    sampler->control = options->control;
+    sampler->on_closed = options->on_closed;
+    sampler->probe = options->probe;
+    sampler->max_in_flight = options->max_in_flight;
+    sampler->trust = options->trust;
+    int r = loop_new(options->name, sampler, &sampler->loop);
+    if (r == 0) {
+        r = sampler->probe->engine_new(loop_base(sampler->loop), &sampler->engine);
+    }
+    if (r == 0) {
+        r = resolver_new(loop_base(sampler->loop), &sampler->resolver);
+    }
+    if (r == 0) {
+        r = resolver_configure(sampler->resolver, options->config);
+    }
+    if (r == 0) {
+        r = loop_start(sampler->loop);
+    }
+    if (r != 0) {
+        sampler_free(sampler);
+        return r;
+    }
+    *ret_sampler = sampler;
+    return 0;
+}
+
+void sampler_free(struct sampler *sampler) {
+    if (sampler == NULL) {
+        return;
+    }
+    if (sampler->loop != NULL) {
+        loop_stop(sampler->loop);
+        loop_join(sampler->loop);
+    }
+    assert(sampler->running == NULL);
+    resolver_free(sampler->resolver);
+    if (sampler->engine != NULL) {
+        sampler->probe->engine_free(sampler->engine);
+    }
+    loop_free(sampler->loop);
+    trust_free(sampler->trust);
+    free(sampler);
+}
+
+uint64_t sampler_ended(const struct sampler *sampler) {
+    return atomic_load_explicit(&sampler->ended, memory_order_relaxed);
+}

@@ -1,0 +1,18 @@
+/* The signals that the program hears, on the control loop. */
+#pragma once
+
+struct event_base;
+struct signals;
+
+struct signals_handlers {
+    void (*on_reload)(void *arg); /* SIGHUP; NULL: left as it is */
+    void (*on_reopen)(void *arg); /* SIGUSR1; NULL: left as it is */
+    void (*on_stop)(void *arg);   /* SIGTERM, SIGINT; once each time */
+    void *arg;
+};
+
+/* Also ignores SIGPIPE (a reader that has gone is an error of a write) and undoes an ignored
+ * SIGCHLD or blocked signals that may have been inherited. 0 or -ENOMEM. */
+int signals_start(struct event_base *base, const struct signals_handlers *handlers,
+                  struct signals **ret_signals);
+void signals_stop(struct signals *signals); /* before the base goes; NULL does nothing */

@@ -1,0 +1,20 @@
+/* What the daemon remembers of each site from round to round: its verdict. Kept over reloads by
+ * name, as long as the site asks the same question. Pure. */
+#pragma once
+
+#include "config/config.h"
+#include "report/report.h"
+
+struct watch_list;
+
+/* For every site of `config` (a reference is kept); what `before` knew of sites that ask the same
+ * URL for the same expectation is carried over. `before` may be NULL, and stays the caller's. NULL:
+ * out of memory. */
+struct watch_list *watch_list_new(struct config *config, const struct watch_list *before);
+void watch_list_free(struct watch_list *list);
+
+/* Judges a closed round and puts the verdict into its report. True: the site's state changed in a
+ * way to tell (not from unknown to up), and `ret_why` says why in a sentence. A round of a site
+ * that is gone, or asks something else by now, is not judged. */
+bool watch_judge(struct watch_list *list, struct report *report, nsec_t now, char *ret_why,
+                 size_t why_size);

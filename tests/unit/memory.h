@@ -1,0 +1,73 @@
+/* Allocations that fail on demand, to be included by one file of a test program. A test makes the
+ * k-th allocation fail for every k, until the code under test gets by with k of them. The
+ * sanitizers bring allocators of their own; such a test does not run under them (MEMORY_CAN_FAIL),
+ * but does under valgrind, which finds what was not given back. */
+#pragma once
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define MEMORY_CAN_FAIL 0
+#endif
+#endif
+#if !defined(MEMORY_CAN_FAIL) && defined(__SANITIZE_ADDRESS__)
+#define MEMORY_CAN_FAIL 0
+#endif
+#ifndef MEMORY_CAN_FAIL
+#define MEMORY_CAN_FAIL 1
+#endif
+
+static size_t memory_left = SIZE_MAX; /* allocations before the one that fails; SIZE_MAX: none */
+
+#if MEMORY_CAN_FAIL
+static int memory_fails(void) {
+    if (memory_left == SIZE_MAX) {
+        return 0;
+    }
+    if (memory_left == 0) {
+        memory_left = SIZE_MAX; /* one only: what follows must cope with having failed */
+        errno = ENOMEM;
+        return 1;
+    }
+    memory_left--;
+    return 0;
+}
+
+void *malloc(size_t size) {
+    static void *(*next)(size_t);
+    if (next == NULL) {
+        *(void **)&next = dlsym(RTLD_NEXT, "malloc");
+    }
+    return memory_fails() ? NULL : next(size);
+}
+
+void *calloc(size_t n, size_t size) {
+    static void *(*next)(size_t, size_t);
+    if (next == NULL) {
+        *(void **)&next = dlsym(RTLD_NEXT, "calloc");
+    }
+    return memory_fails() ? NULL : next(n, size);
+}
+
+void *realloc(void *memory, size_t size) {
+    static void *(*next)(void *, size_t);
+    if (next == NULL) {
+        *(void **)&next = dlsym(RTLD_NEXT, "realloc");
+    }
+    return memory_fails() ? NULL : next(memory, size);
+}
+
+void *reallocarray(void *memory, size_t n, size_t size) {
+    size_t bytes;
+    if (__builtin_mul_overflow(n, size, &bytes)) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    return realloc(memory, bytes);
+}
+#endif

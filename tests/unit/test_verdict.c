@@ -1,0 +1,486 @@
+#include "report/verdict.h"
+
+#include "chance.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MINUTE (60 * NSEC_PER_SEC)
+
+/* A site of 20 samples a minute, judged at its slots. */
+struct site_run {
+    struct verdict verdict;
+    nsec_t now;
+    struct verdict_result result;
+};
+
+static struct site_run run_new(void) {
+    struct site_run run = {.now = 1000 * MINUTE};
+    verdict_init(&run.verdict);
+    return run;
+}
+
+static enum state judge_of(struct site_run *run, unsigned planned, unsigned judged,
+                           unsigned failed) {
+    run->now += MINUTE;
+    verdict_judge(&run->verdict, run->now, MINUTE, planned, judged, failed, &run->result);
+    return run->result.to;
+}
+
+static enum state judge(struct site_run *run, unsigned failed) {
+    return judge_of(run, 20, 20, failed);
+}
+
+#define assert_level(run, fiftieths)                                                               \
+    ck_assert_double_eq_tol((run)->result.level, (fiftieths) / 200.0, 1e-12)
+
+START_TEST(a_first_round_without_a_failure_is_up) {
+    struct site_run run = run_new();
+    ck_assert_int_eq(run.verdict.state, STATE_UNKNOWN);
+    ck_assert_int_eq(judge(&run, 0), STATE_UP);
+    ck_assert_int_eq(run.result.from, STATE_UNKNOWN);
+    assert_level(&run, 0);
+}
+END_TEST
+
+START_TEST(one_failure_leaves_a_new_site_unknown_until_it_is_forgiven) {
+    struct site_run run = run_new();
+    ck_assert_int_eq(judge(&run, 1), STATE_UNKNOWN);
+    assert_level(&run, 31); /* 50 less 19 good ones */
+    ck_assert_int_eq(judge(&run, 0), STATE_UNKNOWN);
+    assert_level(&run, 11);
+    ck_assert_int_eq(judge(&run, 0), STATE_UP);
+    ck_assert_int_eq(run.result.from, STATE_UNKNOWN);
+}
+END_TEST
+
+START_TEST(the_failures_of_a_round_add_at_most_125) {
+    struct site_run run = run_new();
+    judge(&run, 0);
+    ck_assert_int_eq(judge(&run, 3), STATE_UP);
+    assert_level(&run, 125 - 17);
+    judge_of(&run, 108, 108, 0);
+    ck_assert_int_eq(judge(&run, 10), STATE_UP);
+    assert_level(&run, 125 - 10);
+    ck_assert_int_eq(judge(&run, 10), STATE_DEGRADED);
+    assert_level(&run, 200);
+}
+END_TEST
+
+START_TEST(a_full_bucket_degrades_and_only_an_empty_one_is_up_again) {
+    struct site_run run = run_new();
+    judge(&run, 0);
+    judge(&run, 18);                                  /* 125 - 2 */
+    ck_assert_int_eq(judge(&run, 2), STATE_DEGRADED); /* + 100 - 18 */
+    ck_assert_int_eq(run.result.from, STATE_UP);
+    for (int good = 1; good < 10; good++) {
+        ck_assert_int_eq(judge(&run, 0), STATE_DEGRADED);
+        assert_level(&run, 200 - 20 * good);
+    }
+    ck_assert_int_eq(judge(&run, 0), STATE_UP);
+    ck_assert_int_eq(run.result.from, STATE_DEGRADED);
+}
+END_TEST
+
+START_TEST(one_fiftieth_short_of_full_is_as_before) {
+    struct site_run run = run_new();
+    judge(&run, 0);
+    judge(&run, 10);
+    ck_assert_int_eq(judge_of(&run, 18, 18, 2), STATE_UP); /* 115 + 100 - 16 */
+    assert_level(&run, 199);
+    ck_assert_int_eq(judge_of(&run, 50, 50, 1), STATE_DEGRADED); /* + 50 - 49 */
+}
+END_TEST
+
+START_TEST(down_takes_two_rounds_that_failed_in_95_percent) {
+    struct site_run run = run_new();
+    judge(&run, 0);
+    ck_assert_int_eq(judge(&run, 19), STATE_UP);
+    ck_assert_int_eq(judge(&run, 18), STATE_DEGRADED); /* 90 %: starts anew */
+    ck_assert_int_eq(judge(&run, 19), STATE_DEGRADED);
+    ck_assert_int_eq(judge(&run, 19), STATE_DOWN);
+    ck_assert_int_eq(run.result.from, STATE_DEGRADED);
+}
+END_TEST
+
+START_TEST(down_takes_three_rounds_where_fewer_than_ten_are_planned) {
+    struct site_run run = run_new();
+    judge_of(&run, 9, 9, 9);
+    ck_assert_int_ne(judge_of(&run, 9, 9, 9), STATE_DOWN);
+    ck_assert_int_eq(judge_of(&run, 9, 9, 9), STATE_DOWN);
+    run = run_new();
+    judge_of(&run, 10, 10, 10);
+    ck_assert_int_eq(judge_of(&run, 10, 10, 10), STATE_DOWN);
+    ck_assert_int_eq(run.result.from, STATE_UNKNOWN);
+}
+END_TEST
+
+START_TEST(down_asks_for_95_percent_of_what_was_judged) {
+    struct site_run run = run_new();
+    judge_of(&run, 20, 5, 5);
+    ck_assert_int_eq(judge_of(&run, 20, 5, 5), STATE_DOWN);
+}
+END_TEST
+
+START_TEST(down_is_left_after_two_rounds_running_under_half) {
+    struct site_run run = run_new();
+    judge(&run, 20);
+    ck_assert_int_eq(judge(&run, 20), STATE_DOWN);
+    ck_assert_int_eq(judge(&run, 9), STATE_DOWN);
+    ck_assert_int_eq(judge(&run, 10), STATE_DOWN); /* half is not under half */
+    ck_assert_int_eq(judge(&run, 0), STATE_DOWN);
+    ck_assert_int_eq(judge(&run, 9), STATE_DEGRADED);
+    ck_assert_int_eq(run.result.from, STATE_DOWN);
+}
+END_TEST
+
+START_TEST(after_down_a_bucket_that_is_not_empty_is_degraded) {
+    struct site_run run = run_new();
+    judge(&run, 20);
+    judge(&run, 20);
+    judge(&run, 0);
+    ck_assert_int_eq(judge(&run, 0), STATE_DEGRADED);
+    assert_level(&run, 160);
+    for (int good = 1; good < 8; good++) {
+        ck_assert_int_eq(judge(&run, 0), STATE_DEGRADED);
+    }
+    ck_assert_int_eq(judge(&run, 0), STATE_UP);
+}
+END_TEST
+
+START_TEST(after_down_an_empty_bucket_is_up) {
+    struct site_run run = run_new();
+    judge(&run, 20);
+    ck_assert_int_eq(judge(&run, 20), STATE_DOWN);
+    ck_assert_int_eq(judge_of(&run, 100, 100, 0), STATE_DOWN);
+    ck_assert_int_eq(judge_of(&run, 100, 100, 0), STATE_UP);
+}
+END_TEST
+
+START_TEST(a_round_without_judged_samples_changes_nothing) {
+    struct site_run run = run_new();
+    ck_assert_int_eq(judge_of(&run, 20, 0, 0), STATE_UNKNOWN);
+    judge(&run, 20);
+    struct verdict before = run.verdict;
+    ck_assert_int_eq(judge_of(&run, 20, 0, 0), before.state);
+    ck_assert_int_eq(memcmp(&before, &run.verdict, sizeof before), 0);
+    ck_assert_uint_eq(run.result.window_samples, 20);
+    ck_assert_int_eq(judge(&run, 20), STATE_DOWN); /* nor does it come between two that do */
+    judge(&run, 0);
+    judge_of(&run, 20, 0, 0);
+    ck_assert_int_eq(judge(&run, 0), STATE_DEGRADED);
+}
+END_TEST
+
+/* --- the window --- */
+
+START_TEST(the_window_holds_the_last_five_rounds_of_a_minute) {
+    struct site_run run = run_new();
+    for (unsigned i = 0; i < 200; i++) {
+        judge(&run, i % 10);
+        unsigned rounds = i < 5 ? i + 1 : 5, failed = 0;
+        for (unsigned k = 0; k < rounds; k++) {
+            failed += (i - k) % 10;
+        }
+        ck_assert_uint_eq(run.result.window_samples, 20 * rounds);
+        ck_assert_uint_eq(run.result.window_failed, failed);
+    }
+}
+END_TEST
+
+START_TEST(a_window_is_five_minutes_or_five_rounds_whichever_is_longer) {
+    static const struct {
+        nsec_t interval;
+        unsigned rounds;
+    } rows[] = {
+        {NSEC_PER_SEC / 10, 3000}, {NSEC_PER_SEC, 300},   {7 * NSEC_PER_SEC, 43}, {MINUTE, 5},
+        {60 * MINUTE, 5},          {24 * 60 * MINUTE, 5},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct verdict verdict;
+        struct verdict_result result;
+        verdict_init(&verdict);
+        for (unsigned k = 0; k < 4000; k++) {
+            verdict_judge(&verdict, (k + 1) * rows[i].interval, rows[i].interval, 20, 20, 1,
+                          &result);
+            ck_assert_uint_eq(result.window_failed * 20, result.window_samples);
+        }
+        /* right to within one of its 60 cells */
+        double rounds = result.window_samples / 20.0;
+        ck_assert_double_le(fabs(rounds - rows[i].rounds), rows[i].rounds / 60.0 + 1e-9);
+    }
+}
+END_TEST
+
+START_TEST(a_pause_empties_the_window_and_not_the_bucket) {
+    struct site_run run = run_new();
+    judge(&run, 20);
+    run.now += 60 * MINUTE;
+    judge(&run, 1);
+    ck_assert_uint_eq(run.result.window_samples, 20);
+    ck_assert_uint_eq(run.result.window_failed, 1);
+    assert_level(&run, 156);
+}
+END_TEST
+
+START_TEST(another_interval_starts_the_window_anew) {
+    struct site_run run = run_new();
+    judge(&run, 2);
+    verdict_judge(&run.verdict, run.now + MINUTE, 60 * MINUTE, 20, 20, 1, &run.result);
+    ck_assert_uint_eq(run.result.window_samples, 20);
+    ck_assert_uint_eq(run.result.window_failed, 1);
+    assert_level(&run, 113); /* 82 + 31: the bucket goes on */
+}
+END_TEST
+
+START_TEST(the_window_decides_nothing) {
+    struct chance chance = chance_new(__func__);
+    struct site_run steady = run_new(), pausing = run_new();
+    for (int i = 0; i < 5000; i++) {
+        unsigned failed = chance_below(&chance, 4) > 0 ? 0 : (unsigned)chance_below(&chance, 21);
+        pausing.now += (nsec_t)chance_below(&chance, 30) * MINUTE;
+        ck_assert_int_eq(judge(&steady, failed), judge(&pausing, failed));
+    }
+}
+END_TEST
+
+/* Published: Newcombe, Statistics in Medicine 17 (1998), 857-872, table I, method 3. */
+START_TEST(wilson_intervals_are_the_published_ones) {
+    static const struct {
+        uint32_t failed, n;
+        double low, high;
+    } rows[] = {
+        {81, 263, 0.2553, 0.3662},
+        {15, 148, 0.0624, 0.1605},
+        {0, 20, 0.0000, 0.1611},
+        {1, 29, 0.0061, 0.1718},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        double low, high;
+        verdict_wilson(rows[i].failed, rows[i].n, &low, &high);
+        ck_assert_double_eq_tol(low, rows[i].low, 0.00005);
+        ck_assert_double_eq_tol(high, rows[i].high, 0.00005);
+        verdict_wilson(rows[i].n - rows[i].failed, rows[i].n, &low, &high);
+        ck_assert_double_eq_tol(low, 1 - rows[i].high, 0.00005);
+        ck_assert_double_eq_tol(high, 1 - rows[i].low, 0.00005);
+    }
+}
+END_TEST
+
+START_TEST(wilson_intervals_stay_within_0_and_1) {
+    for (uint32_t n = 0; n < 300; n++) {
+        for (uint32_t failed = 0; failed <= n; failed++) {
+            double low, high;
+            verdict_wilson(failed, n, &low, &high);
+            ck_assert(low >= 0 && low < high && high <= 1);
+            ck_assert(n == 0 || (low <= (double)failed / n && (double)failed / n <= high));
+        }
+    }
+    double low, high;
+    verdict_wilson(0, 0, &low, &high);
+    ck_assert(low == 0 && high == 1);
+    verdict_wilson(0, 20, &low, &high);
+    ck_assert(low == 0);
+    verdict_wilson(20, 20, &low, &high);
+    ck_assert(high == 1);
+    verdict_wilson(UINT32_MAX, UINT32_MAX, &low, &high);
+    ck_assert(low > 0.999999 && high == 1);
+}
+END_TEST
+
+/* --- the promised figures: the chain of (state, level), moved by the code under test --- */
+
+enum { SAMPLES = 20, LEVELS = 201 };
+
+struct chain {
+    double up[LEVELS], degraded[LEVELS];
+    double entered, left; /* probability of a change in the last step */
+    double chances[SAMPLES + 1];
+};
+
+static void chain_init(struct chain *chain, double p) {
+    *chain = (struct chain){.up[0] = 1};
+    double combinations = 1;
+    for (int failed = 0; failed <= SAMPLES; failed++) {
+        chain->chances[failed] = combinations * pow(p, failed) * pow(1 - p, SAMPLES - failed);
+        combinations = combinations * (SAMPLES - failed) / (failed + 1);
+    }
+}
+
+/* Where a round leads, with the rule for down kept out of it. */
+static enum state move(enum state state, int *level, unsigned failed) {
+    struct verdict verdict;
+    struct verdict_result result;
+    verdict_init(&verdict);
+    verdict.state = state;
+    verdict.level = *level;
+    verdict_judge(&verdict, MINUTE, MINUTE, SAMPLES, SAMPLES, failed, &result);
+    *level = verdict.level;
+    return result.to;
+}
+
+static void chain_step(struct chain *chain) {
+    struct chain next = {0};
+    memcpy(next.chances, chain->chances, sizeof next.chances);
+    for (int from = 0; from < LEVELS; from++) {
+        for (unsigned failed = 0; failed <= SAMPLES; failed++) {
+            int level = from;
+            double weight = chain->up[from] * chain->chances[failed];
+            if (weight > 0 && move(STATE_UP, &level, failed) == STATE_DEGRADED) {
+                next.degraded[level] += weight;
+                next.entered += weight;
+            } else {
+                next.up[level] += weight;
+            }
+            level = from;
+            weight = chain->degraded[from] * chain->chances[failed];
+            if (weight > 0 && move(STATE_DEGRADED, &level, failed) == STATE_UP) {
+                next.up[level] += weight;
+                next.left += weight;
+            } else {
+                next.degraded[level] += weight;
+            }
+        }
+    }
+    *chain = next;
+}
+
+START_TEST(false_alarms_are_as_rare_as_promised) {
+    static const struct {
+        double failing, a_year, rounded;
+    } rows[] = {{0.0005, 5e-6, 0.5e-6}, {0.001, 3e-4, 0.5e-4}, {0.005, 5.6, 0.05}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct chain chain;
+        chain_init(&chain, rows[i].failing);
+        for (int round = 0; round < 300; round++) {
+            chain_step(&chain);
+        }
+        double a_year = chain.entered * 365.25 * 24 * 60;
+        fprintf(stderr, "# %g %%: %g a site-year\n", 100 * rows[i].failing, a_year);
+        ck_assert_double_eq_tol(a_year, rows[i].a_year, rows[i].rounded);
+    }
+}
+END_TEST
+
+START_TEST(one_of_20_servers_is_found_as_soon_as_promised) {
+    static const struct {
+        double failing;
+        int median, most; /* rounds until 50 % and 95 % have seen it */
+    } rows[] = {{0.05, 7, 15}, {0.10, 4, 6}, {1.0 / 3, 2, 2}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct chain chain;
+        chain_init(&chain, rows[i].failing);
+        double found = 0;
+        int median = 0, most = 0;
+        for (int round = 1; round <= 100; round++) {
+            memset(chain.degraded, 0, sizeof chain.degraded); /* once found, out of the race */
+            chain_step(&chain);
+            found += chain.entered;
+            median = median == 0 && found >= 0.5 ? round : median;
+            most = most == 0 && found >= 0.95 ? round : most;
+        }
+        fprintf(stderr, "# %g %%: %d, %d\n", 100 * rows[i].failing, median, most);
+        ck_assert_int_eq(median, rows[i].median);
+        ck_assert_int_eq(most, rows[i].most);
+    }
+}
+END_TEST
+
+START_TEST(a_failing_site_does_not_flap) {
+    struct chain chain;
+    chain_init(&chain, 0.05);
+    for (int round = 0; round < 2000; round++) {
+        chain_step(&chain);
+    }
+    double a_day = (chain.entered + chain.left) * 24 * 60;
+    fprintf(stderr, "# 5 %%: %g changes a day\n", a_day);
+    ck_assert_double_eq_tol(a_day, 0.1, 0.05);
+}
+END_TEST
+
+static unsigned failures_of(struct chance *chance, double failing) {
+    unsigned failed = 0;
+    for (int i = 0; i < SAMPLES; i++) {
+        failed += chance_unit(chance) < failing;
+    }
+    return failed;
+}
+
+START_TEST(simulated_sites_are_found_after_7_rounds_and_95_percent_after_15) {
+    enum { SITES = 20000 };
+    struct chance chance = chance_new(__func__);
+    int by_6 = 0, by_7 = 0, by_15 = 0;
+    for (int site = 0; site < SITES; site++) {
+        struct site_run run = run_new();
+        judge(&run, 0);
+        int rounds = 1;
+        while (judge(&run, failures_of(&chance, 0.05)) != STATE_DEGRADED) {
+            rounds++;
+        }
+        by_6 += rounds <= 6;
+        by_7 += rounds <= 7;
+        by_15 += rounds <= 15;
+    }
+    fprintf(stderr, "# by 6: %d, by 7: %d, by 15: %d of %d\n", by_6, by_7, by_15, SITES);
+    /* each more than six standard deviations (0.0035, and 0.0015 at the end) from what the chain
+     * says: 0.451, 0.562 and 0.952 */
+    ck_assert_int_lt(by_6, SITES * 475 / 1000);
+    ck_assert_int_ge(by_7, SITES / 2);
+    ck_assert_int_ge(by_15, SITES * 942 / 1000);
+}
+END_TEST
+
+START_TEST(a_dead_site_is_down_after_2_rounds) {
+    struct site_run run = run_new();
+    judge(&run, 0);
+    ck_assert_int_eq(judge(&run, 20), STATE_UP);
+    ck_assert_int_eq(judge(&run, 20), STATE_DOWN);
+}
+END_TEST
+
+START_TEST(states_have_the_names_of_the_record) {
+    ck_assert_str_eq(state_name(STATE_UNKNOWN), "unknown");
+    ck_assert_str_eq(state_name(STATE_UP), "up");
+    ck_assert_str_eq(state_name(STATE_DEGRADED), "degraded");
+    ck_assert_str_eq(state_name(STATE_DOWN), "down");
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("verdict");
+    TCase *tests = tcase_create("verdict");
+    tcase_set_timeout(tests, 100);
+    tcase_add_test(tests, a_first_round_without_a_failure_is_up);
+    tcase_add_test(tests, one_failure_leaves_a_new_site_unknown_until_it_is_forgiven);
+    tcase_add_test(tests, the_failures_of_a_round_add_at_most_125);
+    tcase_add_test(tests, a_full_bucket_degrades_and_only_an_empty_one_is_up_again);
+    tcase_add_test(tests, one_fiftieth_short_of_full_is_as_before);
+    tcase_add_test(tests, down_takes_two_rounds_that_failed_in_95_percent);
+    tcase_add_test(tests, down_takes_three_rounds_where_fewer_than_ten_are_planned);
+    tcase_add_test(tests, down_asks_for_95_percent_of_what_was_judged);
+    tcase_add_test(tests, down_is_left_after_two_rounds_running_under_half);
+    tcase_add_test(tests, after_down_a_bucket_that_is_not_empty_is_degraded);
+    tcase_add_test(tests, after_down_an_empty_bucket_is_up);
+    tcase_add_test(tests, a_round_without_judged_samples_changes_nothing);
+    tcase_add_test(tests, the_window_holds_the_last_five_rounds_of_a_minute);
+    tcase_add_test(tests, a_window_is_five_minutes_or_five_rounds_whichever_is_longer);
+    tcase_add_test(tests, a_pause_empties_the_window_and_not_the_bucket);
+    tcase_add_test(tests, another_interval_starts_the_window_anew);
+    tcase_add_test(tests, the_window_decides_nothing);
+    tcase_add_test(tests, wilson_intervals_are_the_published_ones);
+    tcase_add_test(tests, wilson_intervals_stay_within_0_and_1);
+    tcase_add_test(tests, false_alarms_are_as_rare_as_promised);
+    tcase_add_test(tests, one_of_20_servers_is_found_as_soon_as_promised);
+    tcase_add_test(tests, a_failing_site_does_not_flap);
+    tcase_add_test(tests, simulated_sites_are_found_after_7_rounds_and_95_percent_after_15);
+    tcase_add_test(tests, a_dead_site_is_down_after_2_rounds);
+    tcase_add_test(tests, states_have_the_names_of_the_record);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failures = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failures > 0 ? 1 : 0;
+}
