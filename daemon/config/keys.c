@@ -89,7 +89,7 @@ const struct key keys[] = {
         .fallback = "500",
         .min = 1,
         .max = 10000,
-        .reload = KEY_RESTART,
+        .reload = KEY_AT_ONCE,
         .help = "Samples in flight at a time, over all sites; more wait for their turn.",
     },
     {

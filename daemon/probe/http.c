@@ -39,6 +39,7 @@
 #include <unistd.h>
 
 enum { HEAD_BYTES_MOST = 64 << 10 };
+enum { KERNEL_CLOSE_WAIT = 8, KERNEL_LAST_ACK = 9 }; /* Linux, include/net/tcp_states.h */
 
 enum head {
     HEAD_BEGIN, /* a status line comes next: of an interim answer or of the final one */
@@ -144,7 +145,7 @@ static void count_received(struct probe_run *run) {
     socklen_t size = sizeof info;
     if (run->socket >= 0 && getsockopt(run->socket, IPPROTO_TCP, TCP_INFO, &info, &size) == 0) {
         /* the peer's FIN counts as one */
-        bool ended = info.tcpi_state == TCP_CLOSE_WAIT || info.tcpi_state == TCP_LAST_ACK;
+        bool ended = info.tcpi_state == KERNEL_CLOSE_WAIT || info.tcpi_state == KERNEL_LAST_ACK;
         run->received_bytes = info.tcpi_bytes_received - (ended ? 1 : 0);
     }
 }
