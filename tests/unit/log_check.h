@@ -12,6 +12,7 @@
 #include <string.h>
 
 struct log_check {
+    long from;                              /* where in a file it begins to read */
     uint64_t seq;                           /* the last */
     uint64_t reports, events, losses, torn; /* records; torn: losses without a count */
     uint64_t lost;                          /* records that the losses state */
@@ -75,6 +76,7 @@ static inline void log_check_line(struct log_check *check, const char *line, siz
 static inline void log_check_file(struct log_check *check, const char *path, const char *boot) {
     FILE *from = fopen(path, "r");
     ck_assert_msg(from != NULL, "no %s", path);
+    ck_assert_int_eq(fseek(from, check->from, SEEK_SET), 0);
     char *line = NULL;
     size_t size = 0;
     ssize_t n;
