@@ -49,7 +49,11 @@ struct engine {
 
 /* ---- trust ---- */
 
-static bool wants_tls(const struct config *config) {
+/* A bundle that was named must be good, used or not. */
+static bool wants_trust(const struct config *config) {
+    if (config->ca_file != NULL) {
+        return true;
+    }
     for (size_t i = 0; i < config->n_sites; i++) {
         if (config->sites[i].url.tls) {
             return true;
@@ -66,7 +70,7 @@ int engine_trust_load(const struct config *config, unsigned workers, struct engi
         snprintf(ret_why, why_size, "out of memory");
         return -ENOMEM;
     }
-    for (unsigned i = 0; i < workers && wants_tls(config); i++) {
+    for (unsigned i = 0; i < workers && wants_trust(config); i++) {
         int r = trust_load(config->ca_file, &trust.of_worker[i], ret_why, why_size);
         if (r != 0) {
             engine_trust_clear(&trust);

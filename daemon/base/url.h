@@ -13,8 +13,9 @@ struct url {
     bool literal;  /* the host is an IP address */
 };
 
-/* On failure returns -EINVAL and sets *ret_why to a sentence fragment without the URL's secrets
- * (static storage): "has no scheme; write https://…", "scheme is not http or https", "carries a
- * user or password", "port is 0", … -ENOMEM leaves it "out of memory". */
+/* On failure returns -EINVAL and sets *ret_why to what is wrong with "the URL" (a predicate in
+ * static storage, without the URL's secrets): "has no scheme; write https://… or http://…", "has a
+ * scheme that is not http or https", "carries a user or password", "has port 0", … -ENOMEM leaves
+ * it "out of memory". */
 int url_parse(const char *text, struct url *ret_url, const char **ret_why);
 void url_clear(struct url *url);

@@ -115,6 +115,10 @@ void config_messages_print(const struct config_messages *messages, FILE *to); /*
  * warnings; -EINVAL with at least one error; -ENOMEM. */
 int config_load(const char *path, struct config_messages *ret_messages, struct config **ret_config);
 
+/* The same from memory; `include` is an error there. */
+int config_load_memory(const char *name, const char *bytes, size_t n,
+                       struct config_messages *ret_messages, struct config **ret_config);
+
 /* A configuration for `tallyd sample`: one ring, spread 0, one sink on stdout, no two names equal
  * (the same URL may come twice). Negative or zero settings mean the default. */
 struct config_urls {

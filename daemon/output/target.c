@@ -134,7 +134,11 @@ static int move_on(struct target *target, const char *line, size_t n) {
         }
         free(why);
         target->refusing = true;
-        return deleted ? r : 0;
+        if (!deleted) {
+            return 0;
+        }
+        target->looked_at -= LOOK_EVERY; /* nothing may be written before the next look */
+        return r;
     }
     bool finished = target->done > 0 && target_write(target, line, n) == 0;
     target->done = 0;

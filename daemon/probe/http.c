@@ -29,12 +29,17 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 enum { HEAD_BYTES_MOST = 64 << 10 };
+enum { KERNEL_CLOSE_WAIT = 8, KERNEL_LAST_ACK = 9 }; /* Linux, include/net/tcp_states.h */
 
 enum head {
     HEAD_BEGIN, /* a status line comes next: of an interim answer or of the final one */
@@ -47,12 +52,17 @@ struct probe_run {
     struct probe_request request;
     CURL *easy;
     struct curl_slist *connect_to;
+    struct probe_run *next, *previous; /* of those in flight in the lane */
     struct event timer;
+    int socket;
 
     nsec_t started, connected, ready, first_byte; /* NSEC_UNKNOWN: not reached */
     enum head head;
     bool interim; /* of the head at hand: its status is 1xx */
     size_t head_bytes, body_bytes;
+    uint64_t received_bytes; /* plain: by the kernel's count */
+    const SSL_CTX *ssl_ctx;  /* libcurl's, for comparison only */
+    bool received_data;      /* TLS: a record of application data came */
     bool head_too_large, body_stopped;
     int socket_error; /* errno of socket(), which libcurl does not pass on */
     outcome_t forced; /* OUTCOME_NONE: as classified */
@@ -126,7 +136,54 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype purpose,
         run->socket_error = errno;
         return CURL_SOCKET_BAD;
     }
+    run->socket = fd;
     return fd;
+}
+
+static void count_received(struct probe_run *run) {
+    struct tcp_info info;
+    socklen_t size = sizeof info;
+    if (run->socket >= 0 && getsockopt(run->socket, IPPROTO_TCP, TCP_INFO, &info, &size) == 0) {
+        /* the peer's FIN counts as one */
+        bool ended = info.tcpi_state == KERNEL_CLOSE_WAIT || info.tcpi_state == KERNEL_LAST_ACK;
+        run->received_bytes = info.tcpi_bytes_received - (ended ? 1 : 0);
+    }
+}
+
+/* A libcurl that shuts down TLS in the background may use a socket, and close it, after its sample
+ * has ended: so the next two have the lane as argument, and look whose it is. */
+
+/* The last moment to ask the kernel. */
+static int on_close_socket(void *arg, curl_socket_t fd) {
+    for (struct probe_run *run = *lane_runs(arg); run != NULL; run = run->next) {
+        if (run->socket == fd) {
+            if (run->first_byte == NSEC_UNKNOWN && !run->request.site->url.tls) {
+                count_received(run);
+            }
+            run->socket = -1;
+            break;
+        }
+    }
+    return close(fd);
+}
+
+static void on_tls_record(int sent, int version, int type, const void *bytes, size_t n, SSL *ssl,
+                          void *arg) {
+    (void)version;
+    /* TLS 1.3 tells every record's true type apart from its header, which says "data" of them all
+     */
+    int telling = SSL_version(ssl) == TLS1_3_VERSION ? SSL3_RT_INNER_CONTENT_TYPE : SSL3_RT_HEADER;
+    if (sent || type != telling || n == 0 ||
+        *(const unsigned char *)bytes != SSL3_RT_APPLICATION_DATA) {
+        return;
+    }
+    const SSL_CTX *ssl_ctx = SSL_get_SSL_CTX(ssl);
+    for (struct probe_run *run = *lane_runs(arg); run != NULL; run = run->next) {
+        if (run->ssl_ctx == ssl_ctx) {
+            run->received_data = true;
+            break;
+        }
+    }
 }
 
 static CURLcode on_ssl_ctx(CURL *easy, void *ssl_ctx, void *arg) {
@@ -134,6 +191,9 @@ static CURLcode on_ssl_ctx(CURL *easy, void *ssl_ctx, void *arg) {
     (void)easy;
     run->connected = clock_now();
     trust_apply(run->request.trust, ssl_ctx);
+    SSL_CTX_set_msg_callback(ssl_ctx, on_tls_record);
+    SSL_CTX_set_msg_callback_arg(ssl_ctx, run->lane);
+    run->ssl_ctx = ssl_ctx;
     return CURLE_OK;
 }
 
@@ -205,13 +265,11 @@ static enum progress progress_of(const struct probe_run *run) {
     if (run->first_byte != NSEC_UNKNOWN) {
         return PROGRESS_ANSWER;
     }
-    /* part of a first line may have come, which no callback shows; after an interim answer
-     * libcurl's stamp is that answer's */
-    curl_off_t first_us = 0;
-    curl_easy_getinfo(run->easy, CURLINFO_STARTTRANSFER_TIME_T, &first_us);
-    curl_off_t ready_us = 0;
-    curl_easy_getinfo(run->easy, CURLINFO_PRETRANSFER_TIME_T, &ready_us);
-    return run->head_bytes == 0 && first_us > ready_us ? PROGRESS_ANSWER : PROGRESS_REQUEST;
+    /* part of a first line, which no callback shows; after interim answers only the plain count
+     * tells */
+    bool some = run->request.site->url.tls ? run->received_data && run->head_bytes == 0
+                                           : run->received_bytes > run->head_bytes;
+    return some ? PROGRESS_ANSWER : PROGRESS_REQUEST;
 }
 
 static bool is_same_address(const struct address *address, const char *text) {
@@ -263,7 +321,11 @@ static nsec_t between(nsec_t from, nsec_t to) {
 static void finish(struct probe_run *run, CURLcode code, const char *words) {
     nsec_t now = clock_now();
     event_del(&run->timer);
-    lane_remove(run->lane, run->easy);
+    lane_remove(run->lane, run->easy); /* closes its socket, if that is still open */
+    *(run->previous != NULL ? &run->previous->next : lane_runs(run->lane)) = run->next;
+    if (run->next != NULL) {
+        run->next->previous = run->previous;
+    }
 
     struct probe_result result = {.took = now - run->started};
     result.outcome = run->forced != OUTCOME_NONE ? run->forced : outcome_of(run, code);
@@ -312,6 +374,7 @@ static const char *waiting_for(enum progress progress) {
 
 static void expire(struct probe_run *run, const char *of) {
     char words[PROBE_WORDS_BYTES];
+    count_received(run);
     snprintf(words, sizeof words, "%s after %.1f ms (%s)", waiting_for(progress_of(run)),
              (double)(clock_now() - run->started) / NSEC_PER_MSEC, of);
     finish(run, CURLE_OPERATION_TIMEDOUT, words);
@@ -365,7 +428,9 @@ static bool configure_connection(struct probe_run *run) {
            curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, limit_ms) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, limit_ms) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, run) == CURLE_OK;
+           curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, run) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, run->lane) == CURLE_OK;
 }
 
 static bool configure_tls(struct probe_run *run) {
@@ -402,6 +467,7 @@ static int http_start(struct probe_lane *lane, const struct probe_request *reque
     }
     run->lane = lane;
     run->request = *request;
+    run->socket = -1;
     run->connected = run->ready = run->first_byte = NSEC_UNKNOWN;
     event_assign(&run->timer, lane_base(lane), -1, 0, on_timeout, run);
     run->easy = curl_easy_init();
@@ -419,6 +485,11 @@ static int http_start(struct probe_lane *lane, const struct probe_request *reque
     if (r != 0) {
         goto fail;
     }
+    run->next = *lane_runs(lane);
+    if (run->next != NULL) {
+        run->next->previous = run;
+    }
+    *lane_runs(lane) = run;
     *ret_run = run;
     return 0;
 

@@ -29,6 +29,7 @@ struct probe_lane {
     struct probe_lane *next_idle;
     CURLM *multi;
     struct event timer;
+    struct probe_run *runs; /* the probe type's */
     bool leased;
     bool draining;
     bool closing; /* closed while draining */
@@ -231,6 +232,10 @@ void lane_close(struct probe_lane *lane) {
     } else {
         release(lane);
     }
+}
+
+struct probe_run **lane_runs(struct probe_lane *lane) {
+    return &lane->runs;
 }
 
 struct event_base *lane_base(const struct probe_lane *lane) {

@@ -23,6 +23,10 @@ void lane_engine_free(struct probe_engine *engine);
 int lane_open(struct probe_engine *engine, struct probe_lane **ret_lane);
 void lane_close(struct probe_lane *lane);
 
+/* For the probe type's own use: the first of what it has in flight here. Outlives every socket of
+ * the lane, unlike what is in flight. */
+struct probe_run **lane_runs(struct probe_lane *lane);
+
 struct event_base *lane_base(const struct probe_lane *lane);
 int lane_add(struct probe_lane *lane, CURL *easy); /* 0 or -errno; starts on the loop's next turn */
 void lane_remove(struct probe_lane *lane, CURL *easy);

@@ -17,8 +17,7 @@ static int compare_gaps(const struct gap *a, const struct gap *b) {
     if (a->phase != b->phase) {
         return a->phase < b->phase ? -1 : 1;
     }
-    /* sites that share a phase; any fixed order does */
-    return (a > b) - (a < b);
+    return (a->order > b->order) - (a->order < b->order);
 }
 
 /* not RB_GENERATE_STATIC: on Linux libbsd defines no __unused, which that needs */
@@ -33,17 +32,19 @@ void gaps_init(struct gaps *gaps, nsec_t interval, struct gap *members, size_t n
     assert(n > 0);
     RB_INIT(&gaps->tree);
     gaps->interval = interval;
+    gaps->n = n;
     qsort(members, n, sizeof *members, compare_phases);
     for (size_t i = 0; i < n; i++) {
         nsec_t next = i + 1 < n ? members[i + 1].phase : members[0].phase + interval;
         members[i].length = next - members[i].phase;
+        members[i].order = i + 1;
         RB_INSERT(gap_tree, &gaps->tree, &members[i]);
     }
 }
 
 nsec_t gaps_halve(struct gaps *gaps, nsec_t after, struct gap *member) {
     struct gap *longest = RB_MIN(gap_tree, &gaps->tree);
-    struct gap key = {.phase = after, .length = longest->length};
+    struct gap key = {.phase = after, .length = longest->length, .order = 0};
     struct gap *gap = RB_NFIND(gap_tree, &gaps->tree, &key);
     if (gap == NULL || rank(gap) != rank(longest)) {
         gap = longest; /* none further on: round to the first of them */
@@ -53,6 +54,7 @@ nsec_t gaps_halve(struct gaps *gaps, nsec_t after, struct gap *member) {
     *member = (struct gap){
         .phase = (gap->phase + half) % gaps->interval,
         .length = gap->length - half,
+        .order = ++gaps->n,
     };
     gap->length = half;
     RB_INSERT(gap_tree, &gaps->tree, gap);

@@ -12,6 +12,7 @@ struct gap {
     RB_ENTRY(gap) node;
     nsec_t phase;  /* where it begins */
     nsec_t length; /* to the next phase, over the interval's end if need be */
+    size_t order;  /* from 1; tells sites that share a phase apart */
 };
 
 RB_HEAD(gap_tree, gap);
@@ -19,6 +20,7 @@ RB_HEAD(gap_tree, gap);
 struct gaps {
     struct gap_tree tree;
     nsec_t interval;
+    size_t n;
 };
 
 /* `gaps[0..n)`, n > 0, have their phases set, in any order; they are sorted here. */

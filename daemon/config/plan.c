@@ -1,0 +1,306 @@
+/* Every figure is a bound or says that it is none. What they rest on is printed at the end of the
+ * page, so that an operator can judge them. The sizes are measured ones of the libraries
+ * (libcurl 7.88.1, OpenSSL 3.0), rounded up. */
+#include "config/plan.h"
+
+#include "config/timing.h"
+#include "config/value.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    DAY_SECONDS = 86400,
+
+    /* wire */
+    HEAD_BYTES = 64 * 1024,      /* of an answer, the most that is read */
+    REQUEST_BYTES = 1024,        /* what is sent, its URL apart */
+    HANDSHAKE_BYTES = 16 * 1024, /* of TLS, both ways, with a chain of some certificates */
+
+    /* memory */
+    PROCESS_BYTES = 16 * 1024 * 1024, /* libraries, loops, buffers */
+    MULTI_BYTES = 40 * 1024,          /* a round in flight: its multi handle */
+    SAMPLE_BYTES = 10 * 1024,         /* a sample in flight: 5.6 KB easy handle, 4 KiB buffer */
+    SAMPLE_TLS_BYTES = 60 * 1024,     /* and its TLS */
+    ROUND_SAMPLE_BYTES = 128,         /* a sample of a round, in flight or not */
+    TRUST_BYTES = 1024 * 1024,        /* a worker's certificates of authorities */
+    SITE_BYTES = 1024,                /* a site's settings, schedule and state, its texts apart */
+
+    /* descriptors */
+    RESERVED_FDS = 32, /* standard streams, configuration, certificates, libraries */
+    LOOP_FDS = 3,      /* epoll, timer, mailbox */
+    SINK_FDS = 1,
+    MULTI_FDS = 2,
+    LOOKUP_FDS = 2,
+    LOOKUPS_MOST = 64, /* of a worker at a time */
+
+    NAME_COLUMNS = 32,
+};
+
+static const char assumptions[] =
+    "These are bounds, reached when every server sends all that is read of it. A sample reads at\n"
+    "most its body_limit and a head of 64 KiB, sends 1 KiB and its URL, and over TLS moves 16 KiB\n"
+    "for the handshake. In flight it holds 10 KiB and its head, 60 KiB more over TLS, and one\n"
+    "descriptor; a round in flight holds 40 KiB and two. Log bytes are for reports of two outcomes\n"
+    "without evidence, in all sinks that show all reports; a failing site's are longer.\n";
+
+/* What one site, or all together, cost. Rates are a day's, for whole numbers. */
+struct cost {
+    double samples_a_second;
+    double requests, bytes, log_bytes; /* a day */
+};
+
+static unsigned in_flight(const struct site *site) {
+    return site->samples < site->concurrency ? site->samples : site->concurrency;
+}
+
+static bool shows_healthy(const struct sink_config *sink) {
+    return sink->only == SINK_ONLY_ALL;
+}
+
+/* A report with two outcomes in that format, one address, no evidence. */
+static double report_bytes(const struct site *site, const char *format) {
+    double name = (double)strlen(site->name), url = (double)strlen(site->url_given);
+    if (strcmp(format, "text") == 0) {
+        return 13 + url + 2 * 22;
+    }
+    if (strcmp(format, "line") == 0) {
+        return 190 + name + url;
+    }
+    double labels = 0;
+    for (size_t i = 0; i < site->n_labels; i++) {
+        labels += 6 + (double)strlen(site->labels[i].name) + (double)strlen(site->labels[i].value);
+    }
+    return 720 + name + url + labels;
+}
+
+static struct cost site_cost(const struct config *config, const struct site *site) {
+    double rounds = DAY_SECONDS / ((double)site->interval / NSEC_PER_SEC);
+    double sample_bytes = (double)site->body_limit_bytes + HEAD_BYTES + REQUEST_BYTES +
+                          (double)strlen(site->url.text) + (site->url.tls ? HANDSHAKE_BYTES : 0);
+    struct cost cost = {
+        .samples_a_second = site->samples / ((double)site->interval / NSEC_PER_SEC),
+        .requests = rounds * site->samples,
+        .bytes = rounds * site->samples * sample_bytes,
+    };
+    for (size_t i = 0; i < config->n_sinks; i++) {
+        if (shows_healthy(&config->sinks[i])) {
+            cost.log_bytes += rounds * report_bytes(site, config->sinks[i].format);
+        }
+    }
+    return cost;
+}
+
+/* What is in flight at the most, over all sites at once. */
+struct load {
+    uint64_t enabled, wanted; /* sites; samples that they would have in flight at once */
+    uint64_t samples, tls_samples;
+    uint64_t rounds, round_samples; /* rounds in flight; the samples of all rounds */
+    uint64_t lookups;
+    bool tls;
+};
+
+static uint64_t lesser(uint64_t a, uint64_t b) {
+    return a < b ? a : b;
+}
+
+static struct load find_load(const struct config *config) {
+    struct load load = {0};
+    uint64_t tls_wanted = 0;
+    for (size_t i = 0; i < config->n_sites; i++) {
+        const struct site *site = &config->sites[i];
+        if (site->enabled) {
+            load.enabled++;
+            load.wanted += in_flight(site);
+            tls_wanted += site->url.tls ? in_flight(site) : 0;
+            load.round_samples += site->samples;
+            load.lookups += site->url.literal ? 0 : 2; /* one a family */
+            load.tls = load.tls || site->url.tls;
+        }
+    }
+    load.samples = lesser(load.wanted, config->max_in_flight);
+    load.tls_samples = lesser(tls_wanted, config->max_in_flight);
+    load.rounds = lesser(load.enabled, config->max_in_flight);
+    load.lookups = lesser(load.lookups, (uint64_t)config->workers * LOOKUPS_MOST);
+    return load;
+}
+
+static uint64_t find_fds(const struct config *config, const struct load *load) {
+    uint64_t loops = (uint64_t)config->workers + 2; /* control and writer */
+    return RESERVED_FDS + loops * LOOP_FDS + config->n_sinks * SINK_FDS + load->samples +
+           load->rounds * MULTI_FDS + load->lookups * LOOKUP_FDS;
+}
+
+uint64_t plan_fds(const struct config *config) {
+    struct load load = find_load(config);
+    return find_fds(config, &load);
+}
+
+static uint64_t find_memory(const struct config *config, const struct load *load) {
+    uint64_t texts = 0;
+    for (size_t i = 0; i < config->n_sites; i++) {
+        texts += 2 * (strlen(config->sites[i].name) + strlen(config->sites[i].url.text));
+    }
+    return PROCESS_BYTES + config->n_sites * SITE_BYTES + texts +
+           load->samples * (SAMPLE_BYTES + HEAD_BYTES) + load->tls_samples * SAMPLE_TLS_BYTES +
+           load->rounds * MULTI_BYTES + load->round_samples * ROUND_SAMPLE_BYTES +
+           (load->tls ? (uint64_t)config->workers * TRUST_BYTES : 0);
+}
+
+/* ---- the page ---- */
+
+/* "1.23 GB": three digits that count. */
+static const char *print_bytes(double bytes, char ret_text[VALUE_TEXT_SIZE]) {
+    static const char *const units[] = {"B", "kB", "MB", "GB", "TB", "PB"};
+    size_t unit = 0;
+    while (bytes >= 999.5 && unit + 1 < sizeof units / sizeof units[0]) {
+        bytes /= 1000;
+        unit++;
+    }
+    int digits = unit == 0 || bytes >= 99.95 ? 0 : bytes >= 9.995 ? 1 : 2;
+    snprintf(ret_text, VALUE_TEXT_SIZE, "%.*f %s", digits, bytes, units[unit]);
+    return ret_text;
+}
+
+/* The name in a column; a longer one is cut between characters. */
+static void print_name(const char *name, FILE *to) {
+    size_t at = 0, columns = 0;
+    while (name[at] != '\0' && columns < NAME_COLUMNS) {
+        do {
+            at++;
+        } while (((unsigned char)name[at] & 0xc0) == 0x80);
+        columns++;
+    }
+    if (name[at] != '\0') {
+        do {
+            at--;
+        } while (((unsigned char)name[at] & 0xc0) == 0x80);
+        fprintf(to, "%.*s…", (int)at, name);
+    } else {
+        fputs(name, to);
+    }
+    fprintf(to, "%*s", (int)(NAME_COLUMNS - columns), "");
+}
+
+static void print_costs(const struct cost *cost, FILE *to) {
+    char bytes[VALUE_TEXT_SIZE], log[VALUE_TEXT_SIZE];
+    fprintf(to, " %10.3f %13.0f %10s %10s", cost->samples_a_second, cost->requests,
+            print_bytes(cost->bytes, bytes), print_bytes(cost->log_bytes, log));
+}
+
+static void print_site(const struct config *config, const struct site *site, FILE *to) {
+    char interval[VALUE_TEXT_SIZE], deadline[VALUE_TEXT_SIZE];
+    print_name(site->name, to);
+    value_print_duration(site->interval, interval);
+    value_print_duration(site->deadline, deadline);
+    fprintf(to, " %9s %9s", interval, deadline);
+    if (!site->enabled) {
+        fputs("   disabled\n", to);
+        return;
+    }
+    struct cost cost = site_cost(config, site);
+    print_costs(&cost, to);
+    unsigned unsent = timing_unsent(site, site->concurrency);
+    if (unsent > 0) {
+        fprintf(to, "  %u of %u not sent if it hangs", unsent, site->samples);
+    }
+    fputc('\n', to);
+}
+
+static void print_sites(const struct config *config, size_t most_sites, FILE *to) {
+    struct cost total = {0};
+    fprintf(to, "%-*s %9s %9s %10s %13s %10s %10s\n", NAME_COLUMNS, "site", "interval", "deadline",
+            "samples/s", "requests/day", "bytes/day", "log/day");
+    for (size_t i = 0; i < config->n_sites; i++) {
+        const struct site *site = &config->sites[i];
+        if (i < most_sites) {
+            print_site(config, site, to);
+        }
+        if (site->enabled) {
+            struct cost cost = site_cost(config, site);
+            total.samples_a_second += cost.samples_a_second;
+            total.requests += cost.requests;
+            total.bytes += cost.bytes;
+            total.log_bytes += cost.log_bytes;
+        }
+    }
+    if (config->n_sites > most_sites) {
+        fprintf(to, "… and %zu more\n", config->n_sites - most_sites);
+    }
+    fprintf(to, "%-*s %9s %9s", NAME_COLUMNS, "total", "", "");
+    print_costs(&total, to);
+    fputs("\n\n", to);
+}
+
+/* A ring, and who holds up its reports the longest. */
+struct ring_wait {
+    size_t sites;
+    const struct site *slowest;
+};
+
+static void print_rings(const struct config *config, FILE *to) {
+    enum { RINGS_SHOWN = 20 };
+    struct ring_wait rings[RINGS_SHOWN] = {{0}};
+    const struct site *slowest = NULL;
+    for (size_t i = 0; i < config->n_sites; i++) {
+        const struct site *site = &config->sites[i];
+        if (!site->enabled) {
+            continue;
+        }
+        if (slowest == NULL || site->deadline > slowest->deadline) {
+            slowest = site;
+        }
+        if (site->ring < RINGS_SHOWN) {
+            struct ring_wait *ring = &rings[site->ring];
+            ring->sites++;
+            if (ring->slowest == NULL || site->deadline > ring->slowest->deadline) {
+                ring->slowest = site;
+            }
+        }
+    }
+    fputs("a report waits for its order at the most\n", to);
+    char interval[VALUE_TEXT_SIZE], deadline[VALUE_TEXT_SIZE];
+    for (size_t i = 0; i < config->n_rings && i < RINGS_SHOWN; i++) {
+        if (rings[i].slowest != NULL) {
+            value_print_duration(config->ring_intervals[i], interval);
+            value_print_duration(rings[i].slowest->deadline, deadline);
+            fprintf(to,
+                    "  %-9s in ring %zu, of interval %s, with %zu site%s (the deadline of %s)\n",
+                    deadline, i, interval, rings[i].sites, rings[i].sites == 1 ? "" : "s",
+                    rings[i].slowest->name);
+        }
+    }
+    if (config->n_rings > RINGS_SHOWN) {
+        value_print_duration(slowest != NULL ? slowest->deadline : 0, deadline);
+        fprintf(to, "  %-9s over all, with %zu rings more\n", deadline,
+                config->n_rings - RINGS_SHOWN);
+    }
+    fputc('\n', to);
+}
+
+void plan_print(const struct config *config, size_t most_sites, uint64_t fd_limit, FILE *to) {
+    struct load load = find_load(config);
+    uint64_t fds = find_fds(config, &load);
+    char memory[VALUE_TEXT_SIZE];
+    print_sites(config, most_sites, to);
+    print_rings(config, to);
+    fprintf(to, "sites        %zu, %" PRIu64 " enabled, in %zu ring%s\n", config->n_sites,
+            load.enabled, config->n_rings, config->n_rings == 1 ? "" : "s");
+    fprintf(to, "in flight    %" PRIu64 " samples at the most", load.samples);
+    if (load.wanted > load.samples) {
+        fprintf(to, " (max_in_flight; %" PRIu64 " if every site hung)", load.wanted);
+    }
+    fprintf(to, "\ndescriptors  %" PRIu64 " at the most, ", fds);
+    if (fd_limit == UINT64_MAX) { /* RLIM_INFINITY */
+        fputs("without limit", to);
+    } else {
+        fprintf(to, "of %" PRIu64, fd_limit);
+    }
+    fprintf(to, "%s\n",
+            fds > fd_limit ? ": TOO FEW; raise the limit (LimitNOFILE=) or lower max_in_flight"
+                           : "");
+    fprintf(to, "memory       %s at the most\n\n",
+            print_bytes((double)find_memory(config, &load), memory));
+    fputs(assumptions, to);
+}

@@ -1,0 +1,581 @@
+/* Reading goes down the file once, node by node. What is wrong with a value is noted and the next
+ * one is read, so that one run reports all; only a syntax error or a limit ends a file early.
+ *
+ * Functions here return false when there is no going on with this file. A list that grows is kept
+ * by its owner in the draft; what a value points to lies in the draft's `keep` arena, as most of it
+ * becomes the configuration's. */
+#include "config/reader.h"
+
+#include "config/nodes.h"
+#include "config/source.h"
+#include "config/value.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    LABELS_MOST = 64,
+    LABEL_NAME_BYTES = 64,
+    LABEL_VALUE_BYTES = 255,
+    KEYS_MOST = 64, /* see keys_n */
+    QUOTED_BYTES = 80,
+};
+
+/* The settings of one record, while its map is being read. */
+struct collected {
+    struct draft_setting list[KEYS_MOST];
+    size_t n;
+};
+
+/* The labels of one site, while they are being read. */
+struct labels {
+    struct label list[LABELS_MOST];
+    size_t n;
+};
+
+struct reader {
+    struct draft *draft;
+    struct source *source;
+    struct nodes *nodes;
+    struct collected top;
+    struct collected record; /* below the top there is one at a time: defaults, a site, a sink */
+    struct labels labels;
+};
+
+static bool out_of_memory(struct reader *reader) {
+    reader->draft->messages.out_of_memory = true;
+    return false;
+}
+
+#define error_at(reader, mark, hint, ...)                                                          \
+    messages_add(&(reader)->draft->messages, MESSAGE_ERROR, mark, hint, __VA_ARGS__)
+
+/* A room for one more in a growing array; NULL: out of memory. */
+static void *grow(void **array, size_t n, size_t *size, size_t bytes_each) {
+    if (n == *size) {
+        size_t larger = *size == 0 ? 16 : 2 * *size;
+        void *moved = reallocarray(*array, larger, bytes_each);
+        if (moved == NULL) {
+            return NULL;
+        }
+        *array = moved;
+        *size = larger;
+    }
+    return (char *)*array + n * bytes_each;
+}
+
+static const char *node_noun(const struct node *node) {
+    return node->kind == NODE_LIST ? "a list" : node->kind == NODE_MAP ? "a map" : "a single value";
+}
+
+/* Notes that `node` is of the wrong kind, unless that is said already, and passes over it. */
+static bool refuse_node(struct reader *reader, const struct node *node, const char *name,
+                        const char *wanted) {
+    if (node->kind != NODE_REFUSED) {
+        bool nothing = node->kind == NODE_SCALAR && node->plain &&
+                       (*node->text == '\0' || strcmp(node->text, "~") == 0);
+        if (nothing) {
+            error_at(reader, node->mark, NULL, "%s has no value; it wants %s", name, wanted);
+        } else {
+            error_at(reader, node->mark, NULL, "%s is %s; it wants %s", name, node_noun(node),
+                     wanted);
+        }
+    }
+    return nodes_skip(reader->nodes, node);
+}
+
+static bool keep_settings(struct reader *reader, const struct collected *collected,
+                          struct draft_settings *ret_settings) {
+    size_t bytes = collected->n * sizeof collected->list[0];
+    struct draft_setting *list = arena_take(&reader->draft->scratch, bytes);
+    if (list == NULL) {
+        return out_of_memory(reader);
+    }
+    memcpy(list, collected->list, bytes);
+    *ret_settings = (struct draft_settings){list, collected->n};
+    return true;
+}
+
+static struct collected *begin_record(struct reader *reader) {
+    reader->record.n = 0;
+    return &reader->record;
+}
+
+static bool read_map(struct reader *reader, enum key_place place, struct collected *to,
+                     struct draft_site *site);
+
+/* ---- values ---- */
+
+static bool read_scalar(struct reader *reader, const struct key *key, const struct node *node,
+                        struct key_value *ret_value, bool *ret_ok) {
+    *ret_ok = false;
+    if (node->kind != NODE_SCALAR || (node->plain && *node->text == '\0')) {
+        return refuse_node(reader, node, key->name, "a single value");
+    }
+    char room[KEY_WHY_SIZE];
+    const char *why = NULL;
+    int r = key_read(key, node->text, node->plain, &reader->draft->keep, ret_value, room, &why);
+    if (r == -ENOMEM) {
+        return out_of_memory(reader);
+    }
+    if (r < 0) {
+        error_at(reader, node->mark, NULL, "%s: \"%.*s\" %s", key->name, QUOTED_BYTES, node->text,
+                 why);
+    }
+    *ret_ok = r == 0;
+    return true;
+}
+
+/* The next entry of a list; *ret_more is false at its end. */
+static bool next_entry(struct reader *reader, struct node *ret_node, bool *ret_more) {
+    if (!nodes_next(reader->nodes, ret_node)) {
+        return false;
+    }
+    *ret_more = ret_node->kind != NODE_LIST_END;
+    return true;
+}
+
+/* Notes that a list has more or fewer entries than its row allows. */
+static void check_entries(struct reader *reader, const struct key *key, struct mark mark,
+                          size_t n) {
+    if (n < (size_t)key->min) {
+        error_at(reader, mark, NULL, "%s is empty", key->name);
+    } else if (key->max > 0 && n > (size_t)key->max) {
+        error_at(reader, mark, NULL, "%s has %zu entries; at most %lld are possible", key->name, n,
+                 (long long)key->max);
+    }
+}
+
+static bool read_status(struct reader *reader, const struct key *key, const struct node *first,
+                        struct key_value *ret_value, bool *ret_ok) {
+    if (first->kind != NODE_LIST) {
+        return read_scalar(reader, key, first, ret_value, ret_ok);
+    }
+    struct mark mark = first->mark;
+    struct status_set *all = arena_take(&reader->draft->keep, sizeof *all);
+    if (all == NULL) {
+        return out_of_memory(reader);
+    }
+    *ret_ok = true;
+    size_t n = 0;
+    for (;; n++) {
+        struct node node;
+        bool more, ok;
+        if (!next_entry(reader, &node, &more)) {
+            return false;
+        }
+        if (!more) {
+            break;
+        }
+        struct key_value one;
+        if (!read_scalar(reader, key, &node, &one, &ok)) {
+            return false;
+        }
+        const struct status_set *set = one.pointer;
+        for (size_t i = 0; ok && i < sizeof all->bits / sizeof all->bits[0]; i++) {
+            all->bits[i] |= set->bits[i];
+        }
+        *ret_ok = *ret_ok && ok;
+    }
+    check_entries(reader, key, mark, n);
+    ret_value->pointer = all;
+    return true;
+}
+
+static bool read_url(struct reader *reader, const struct node *node, struct draft_site *site) {
+    site->has_url = true;
+    site->url_mark = node->mark;
+    if (node->kind != NODE_SCALAR || *node->text == '\0') {
+        return refuse_node(reader, node, "url", "a URL");
+    }
+    const char *why;
+    int r = url_parse(node->text, &site->url, &why);
+    if (r == -ENOMEM) {
+        return out_of_memory(reader);
+    }
+    if (r < 0 && strchr(node->text, '@') != NULL) {
+        messages_add_secret(&reader->draft->messages, MESSAGE_ERROR, node->mark, NULL, "the URL %s",
+                            why);
+    } else if (r < 0) {
+        error_at(reader, node->mark, NULL, "the URL %s", why);
+    } else if ((site->url_given = arena_copy(&reader->draft->keep, node->text)) == NULL) {
+        return out_of_memory(reader);
+    }
+    return true;
+}
+
+static bool add_text(struct reader *reader, const struct key *key, const struct node *node,
+                     struct draft_texts *texts, size_t *size) {
+    struct key_value value;
+    bool ok;
+    if (!read_scalar(reader, key, node, &value, &ok)) {
+        return false;
+    }
+    struct draft_text *text = grow((void **)&texts->list, texts->n, size, sizeof texts->list[0]);
+    if (text == NULL) {
+        return out_of_memory(reader);
+    }
+    if (ok) {
+        *text = (struct draft_text){node->mark, value.pointer};
+        texts->n++;
+    }
+    return true;
+}
+
+static bool read_texts(struct reader *reader, const struct key *key, const struct node *first,
+                       struct draft_texts *texts) {
+    size_t size = 0, n = 0;
+    if (first->kind != NODE_LIST) {
+        return add_text(reader, key, first, texts, &size);
+    }
+    struct mark mark = first->mark;
+    for (;; n++) {
+        struct node node;
+        bool more;
+        if (!next_entry(reader, &node, &more)) {
+            return false;
+        }
+        if (!more) {
+            break;
+        }
+        if (!add_text(reader, key, &node, texts, &size)) {
+            return false;
+        }
+    }
+    check_entries(reader, key, mark, n);
+    return true;
+}
+
+static bool is_label_name(const char *text) {
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_";
+    size_t n = strlen(text);
+    size_t first = strspn(text, letters);
+    return first > 0 && n <= LABEL_NAME_BYTES &&
+           strspn(text + first,
+                  "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_") == n - first;
+}
+
+static const char *refuse_label(const struct labels *labels, const char *name) {
+    for (size_t i = 0; i < labels->n; i++) {
+        if (strcmp(labels->list[i].name, name) == 0) {
+            return "is given twice";
+        }
+    }
+    return is_label_name(name)
+               ? NULL
+               : "is not a name of at most 64 letters, digits and _, no digit first";
+}
+
+/* The label whose name is in `name`, and its value. */
+static bool read_label(struct reader *reader, const struct node *name, struct labels *labels) {
+    const char *why = refuse_label(labels, name->text);
+    bool good = why == NULL;
+    if (!good) {
+        error_at(reader, name->mark, NULL, "labels: \"%.*s\" %s", QUOTED_BYTES, name->text, why);
+    }
+    const char *kept = arena_copy(&reader->draft->keep, name->text);
+    if (kept == NULL) {
+        return out_of_memory(reader);
+    }
+    struct node value; /* from here on the name's own text is gone */
+    if (!nodes_next(reader->nodes, &value)) {
+        return false;
+    }
+    if (value.kind != NODE_SCALAR || (value.plain && *value.text == '\0')) {
+        return refuse_node(reader, &value, "a label", "a text");
+    }
+    why = value.plain && value_is_yaml_word(value.text) ? "is not text to YAML; put it in quotes"
+          : strlen(value.text) > LABEL_VALUE_BYTES      ? "is longer than 255 bytes"
+                                                        : NULL;
+    if (why != NULL) {
+        error_at(reader, value.mark, NULL, "labels: \"%.*s\" %s", QUOTED_BYTES, value.text, why);
+    } else if (good) {
+        const char *text = arena_copy(&reader->draft->keep, value.text);
+        if (text == NULL) {
+            return out_of_memory(reader);
+        }
+        labels->list[labels->n++] = (struct label){kept, text};
+    }
+    return true;
+}
+
+static bool keep_labels(struct reader *reader, const struct labels *labels,
+                        struct draft_site *site) {
+    size_t bytes = labels->n * sizeof labels->list[0];
+    site->labels = arena_take(&reader->draft->keep, bytes);
+    if (site->labels == NULL) {
+        return out_of_memory(reader);
+    }
+    memcpy(site->labels, labels->list, bytes);
+    site->n_labels = labels->n;
+    return true;
+}
+
+static bool read_labels(struct reader *reader, const struct key *key, const struct node *first,
+                        struct draft_site *site) {
+    if (first->kind != NODE_MAP) {
+        return refuse_node(reader, first, key->name, "a map of names and texts");
+    }
+    struct mark mark = first->mark;
+    struct labels *labels = &reader->labels;
+    labels->n = 0;
+    for (;;) {
+        struct node name, value;
+        if (!nodes_next(reader->nodes, &name)) {
+            return false;
+        }
+        if (name.kind == NODE_MAP_END) {
+            return keep_labels(reader, labels, site);
+        }
+        if (name.kind != NODE_SCALAR) {
+            if (!refuse_node(reader, &name, "a label's name", "a text") ||
+                !nodes_next(reader->nodes, &value) || !nodes_skip(reader->nodes, &value)) {
+                return false;
+            }
+        } else if (labels->n == LABELS_MOST) {
+            error_at(reader, mark, NULL, "labels has more than %d entries", LABELS_MOST);
+            return nodes_skip(reader->nodes, first); /* what is open is the map */
+        } else if (!read_label(reader, &name, labels)) {
+            return false;
+        }
+    }
+}
+
+/* ---- records ---- */
+
+static bool read_section(struct reader *reader, const struct key *key, const struct node *first,
+                         struct collected *to) {
+    if (first->kind != NODE_MAP) {
+        return refuse_node(reader, first, key->name, "a map of keys");
+    }
+    if (key->inside != KEY_DEFAULTS) { /* its keys are fields of the record around it */
+        return read_map(reader, (enum key_place)key->inside, to, NULL);
+    }
+    struct collected *defaults = begin_record(reader);
+    return read_map(reader, KEY_DEFAULTS, defaults, NULL) &&
+           keep_settings(reader, defaults, &reader->draft->defaults);
+}
+
+static bool read_site(struct reader *reader, const struct node *node) {
+    struct draft *draft = reader->draft;
+    struct draft_site *site =
+        grow((void **)&draft->sites, draft->n_sites, &draft->sites_size, sizeof *site);
+    if (site == NULL) {
+        return out_of_memory(reader);
+    }
+    *site = (struct draft_site){.mark = node->mark};
+    draft->n_sites++;
+    if (node->kind == NODE_SCALAR) {
+        return read_url(reader, node, site);
+    }
+    if (node->kind != NODE_MAP) {
+        site->has_url = true; /* nobody knows */
+        return refuse_node(reader, node, "a site", "a URL, or a map with a url");
+    }
+    struct mark mark = node->mark;
+    struct collected *settings = begin_record(reader);
+    if (!read_map(reader, KEY_SITE, settings, site)) {
+        return false;
+    }
+    if (!site->has_url) {
+        error_at(reader, mark, NULL, "this site has no url");
+    }
+    return keep_settings(reader, settings, &site->settings);
+}
+
+static bool read_sink(struct reader *reader, const struct node *node) {
+    struct draft *draft = reader->draft;
+    if (node->kind != NODE_MAP) {
+        return refuse_node(reader, node, "an entry of reports", "a map of keys");
+    }
+    struct draft_sink *sink =
+        grow((void **)&draft->sinks, draft->n_sinks, &draft->sinks_size, sizeof *sink);
+    if (sink == NULL) {
+        return out_of_memory(reader);
+    }
+    *sink = (struct draft_sink){.mark = node->mark};
+    draft->n_sinks++;
+    struct collected *settings = begin_record(reader);
+    return read_map(reader, KEY_REPORT, settings, NULL) &&
+           keep_settings(reader, settings, &sink->settings);
+}
+
+static bool read_entries(struct reader *reader, const struct key *key, const struct node *first) {
+    if (first->kind != NODE_LIST) {
+        return refuse_node(reader, first, key->name, "a list");
+    }
+    struct mark mark = first->mark;
+    size_t n = 0;
+    for (;; n++) {
+        struct node node;
+        bool more;
+        if (!next_entry(reader, &node, &more)) {
+            return false;
+        }
+        if (!more) {
+            break;
+        }
+        if (key->inside == KEY_SITE ? !read_site(reader, &node) : !read_sink(reader, &node)) {
+            return false;
+        }
+    }
+    check_entries(reader, key, mark, n);
+    return true;
+}
+
+/* ---- keys ---- */
+
+static bool read_value(struct reader *reader, const struct key *key, struct collected *to,
+                       struct draft_site *site) {
+    struct draft *draft = reader->draft;
+    struct node node;
+    if (!nodes_next(reader->nodes, &node)) {
+        return false;
+    }
+    struct draft_setting setting = {.key = key, .mark = node.mark};
+    bool ok = false, going = false;
+    switch (key->kind) {
+    case KEY_SECTION:
+        return read_section(reader, key, &node, to);
+    case KEY_ENTRIES:
+        return read_entries(reader, key, &node);
+    case KEY_LABELS:
+        return read_labels(reader, key, &node, site);
+    case KEY_URL:
+        return read_url(reader, &node, site);
+    case KEY_TEXTS:
+        return read_texts(reader, key, &node,
+                          (key->places & KEY_TOP) != 0 ? &draft->includes : &draft->servers);
+    case KEY_STATUS:
+        going = read_status(reader, key, &node, &setting.value, &ok);
+        break;
+    case KEY_DURATION:
+    case KEY_SIZE:
+    case KEY_INTEGER:
+    case KEY_LONG:
+    case KEY_BOOL:
+    case KEY_WORD:
+    case KEY_NAME:
+    case KEY_TEXT:
+    case KEY_PATH:
+        going = read_scalar(reader, key, &node, &setting.value, &ok);
+        break;
+    }
+    if (ok) {
+        to->list[to->n++] = setting;
+    }
+    return going;
+}
+
+/* What may have been meant by a key that is unknown at its place. */
+static void add_unknown_key(struct reader *reader, const struct node *node, enum key_place place) {
+    char hint[512] = "";
+    const struct key *nearest = key_nearest(node->text, place);
+    if (strcmp(node->text, "<<") == 0) {
+        snprintf(hint, sizeof hint, "merge keys are not supported; write the settings out");
+    } else if (place == KEY_INCLUDED) {
+        snprintf(hint, sizeof hint, "an included file may hold sites only");
+    } else if (nearest != NULL && (nearest->places & place) != 0) {
+        snprintf(hint, sizeof hint, "did you mean \"%s\"?", nearest->name);
+    } else if (nearest != NULL) {
+        enum key_place home = (enum key_place)(nearest->places & -nearest->places);
+        snprintf(hint, sizeof hint,
+                 strcmp(nearest->name, node->text) == 0 ? "\"%s\" belongs %s"
+                                                        : "did you mean \"%s\"? It belongs %s",
+                 nearest->name, key_place_name(home));
+    } else {
+        size_t used = (size_t)snprintf(hint, sizeof hint, "known %s:", key_place_name(place));
+        for (size_t i = 0; i < keys_n && used < sizeof hint; i++) {
+            if ((keys[i].places & place) != 0) {
+                used += (size_t)snprintf(hint + used, sizeof hint - used, " %s", keys[i].name);
+            }
+        }
+    }
+    error_at(reader, node->mark, hint, "unknown key \"%.*s\"", QUOTED_BYTES, node->text);
+}
+
+/* Reads `name`'s value, or passes over it where the key cannot be. */
+static bool read_key(struct reader *reader, const struct node *name, enum key_place place,
+                     unsigned seen[KEYS_MOST], struct collected *to, struct draft_site *site) {
+    const struct key *key = NULL;
+    if (name->kind != NODE_SCALAR) {
+        if (!refuse_node(reader, name, "a key", "a name")) {
+            return false;
+        }
+    } else if ((key = key_find(name->text, place)) == NULL) {
+        add_unknown_key(reader, name, place);
+    } else if (seen[key - keys] != 0) {
+        error_at(reader, name->mark, NULL, "%s is given twice; first in line %u", key->name,
+                 seen[key - keys]);
+        key = NULL;
+    } else {
+        seen[key - keys] = name->mark.line + 1;
+    }
+    if (key != NULL) {
+        return read_value(reader, key, to, site);
+    }
+    struct node value;
+    return nodes_next(reader->nodes, &value) && nodes_skip(reader->nodes, &value);
+}
+
+static bool read_map(struct reader *reader, enum key_place place, struct collected *to,
+                     struct draft_site *site) {
+    unsigned seen[KEYS_MOST] = {0}; /* the line of each key */
+    for (;;) {
+        struct node name;
+        if (!nodes_next(reader->nodes, &name)) {
+            return false;
+        }
+        if (name.kind == NODE_MAP_END) {
+            return true;
+        }
+        if (!read_key(reader, &name, place, seen, to, site)) {
+            return false;
+        }
+    }
+}
+
+/* ---- the document ---- */
+
+static bool read_document(struct reader *reader, bool included) {
+    struct draft *draft = reader->draft;
+    struct node root;
+    if (!nodes_next(reader->nodes, &root)) {
+        return false;
+    }
+    if (root.kind == NODE_NOTHING) {
+        messages_add(&draft->messages, included ? MESSAGE_WARNING : MESSAGE_ERROR,
+                     (struct mark){.source = reader->source}, NULL,
+                     "there is nothing in this file");
+        return true;
+    }
+    if (root.kind != NODE_MAP) {
+        return refuse_node(reader, &root, "the file", "a map of keys (sites: …)") &&
+               nodes_finish(reader->nodes);
+    }
+    if (!read_map(reader, included ? KEY_INCLUDED : KEY_TOP, &reader->top, NULL) ||
+        !nodes_finish(reader->nodes)) {
+        return false;
+    }
+    return included || keep_settings(reader, &reader->top, &draft->top);
+}
+
+int reader_read(struct source *source, bool included, struct draft *draft) {
+    struct reader *reader = calloc(1, sizeof *reader);
+    if (reader == NULL) {
+        return -ENOMEM;
+    }
+    reader->draft = draft;
+    reader->source = source;
+    reader->nodes = nodes_new(source, &draft->messages);
+    int r = reader->nodes == NULL ? -ENOMEM : 0;
+    if (r == 0) {
+        (void)read_document(reader, included); /* what is wrong is among the messages */
+        r = draft->messages.out_of_memory ? -ENOMEM : 0;
+    }
+    nodes_free(reader->nodes);
+    free(reader);
+    return r;
+}

@@ -1,0 +1,292 @@
+/* Durations and sizes are one decimal number and one unit. They are computed in integers, as
+ * whole * unit + fraction * unit / 10^digits, and must come out even: "1.5s" does, "0.1B" and
+ * "0.0000000001s" do not and are refused rather than rounded. */
+#include "config/value.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+struct unit {
+    const char *name;
+    int64_t factor;
+};
+
+static const struct unit duration_units[] = {
+    {"ns", 1},
+    {"us", NSEC_PER_USEC},
+    {"ms", NSEC_PER_MSEC},
+    {"s", NSEC_PER_SEC},
+    {"m", 60 * NSEC_PER_SEC},
+    {"h", 3600 * NSEC_PER_SEC},
+    {"d", 86400 * NSEC_PER_SEC},
+    {NULL, 0},
+};
+
+static const struct unit size_units[] = {
+    {"B", 1},         {"kB", 1000},     {"MB", 1000 * 1000}, {"GB", 1000 * 1000 * 1000},
+    {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30},    {NULL, 0},
+};
+
+enum { FRACTION_DIGITS = 9 };
+
+static bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+
+static int fail(const char *why, const char **ret_why) {
+    *ret_why = why;
+    return -EINVAL;
+}
+
+/* The digits at *text, without leading zeros; moves *text behind them. */
+static int parse_whole(const char **text, int64_t *ret_whole, const char **ret_why) {
+    const char *at = *text;
+    if (*at == '-' || *at == '+') {
+        return fail("has a sign", ret_why);
+    }
+    if (!is_digit(*at)) {
+        return fail("does not begin with a digit", ret_why);
+    }
+    if (at[0] == '0' && is_digit(at[1])) {
+        return fail("has a leading zero", ret_why);
+    }
+    int64_t whole = 0;
+    for (; is_digit(*at); at++) {
+        if (__builtin_mul_overflow(whole, 10, &whole) ||
+            __builtin_add_overflow(whole, *at - '0', &whole)) {
+            return fail("is too large", ret_why);
+        }
+    }
+    *ret_whole = whole;
+    *text = at;
+    return 0;
+}
+
+/* The part after the point: `ret_digits` of 10^ret_scale. */
+static int parse_fraction(const char **text, int64_t *ret_digits, int64_t *ret_scale,
+                          const char **ret_why) {
+    const char *at = *text;
+    int64_t digits = 0, scale = 1;
+    if (*at == '.') {
+        at++;
+        if (!is_digit(*at)) {
+            return fail("has no digit after the point", ret_why);
+        }
+        for (int n = 0; is_digit(*at); n++, at++) {
+            if (n == FRACTION_DIGITS) {
+                return fail("has more than 9 digits after the point", ret_why);
+            }
+            digits = digits * 10 + (*at - '0');
+            scale *= 10;
+        }
+    }
+    *ret_digits = digits;
+    *ret_scale = scale;
+    *text = at;
+    return 0;
+}
+
+static int64_t greatest_common_divisor(int64_t a, int64_t b) {
+    while (b != 0) {
+        int64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+static int parse_quantity(const char *text, const struct unit *units, const char *bare,
+                          const char *unknown_unit, int64_t *ret_value, const char **ret_why) {
+    int64_t whole = 0, digits = 0, scale = 1;
+    int r = parse_whole(&text, &whole, ret_why);
+    if (r == 0) {
+        r = parse_fraction(&text, &digits, &scale, ret_why);
+    }
+    if (r < 0) {
+        return r;
+    }
+    if (*text == '\0') {
+        if (bare == NULL) {
+            return fail("has no unit", ret_why);
+        }
+        text = bare;
+    }
+    const struct unit *unit = units;
+    while (unit->name != NULL && strcmp(unit->name, text) != 0) {
+        unit++;
+    }
+    if (unit->name == NULL) {
+        return fail(unknown_unit, ret_why);
+    }
+    int64_t common = greatest_common_divisor(unit->factor, scale);
+    int64_t step = scale / common; /* the fraction must be a multiple of step / scale */
+    if (digits % step != 0) {
+        return fail("is not a whole number of the smallest unit", ret_why);
+    }
+    int64_t value;
+    /* digits < scale, so the fraction's share is below one unit and cannot overflow */
+    if (__builtin_mul_overflow(whole, unit->factor, &value) ||
+        __builtin_add_overflow(value, digits / step * (unit->factor / common), &value)) {
+        return fail("is too large", ret_why);
+    }
+    *ret_value = value;
+    return 0;
+}
+
+int value_parse_duration(const char *text, bool bare_seconds, nsec_t *ret_duration,
+                         const char **ret_why) {
+    return parse_quantity(text, duration_units, bare_seconds ? "s" : NULL,
+                          "is not one number and one unit of ns, us, ms, s, m, h, d", ret_duration,
+                          ret_why);
+}
+
+int value_parse_size(const char *text, int64_t *ret_bytes, const char **ret_why) {
+    return parse_quantity(text, size_units, NULL,
+                          "is not one number and one unit of B, kB, MB, GB, KiB, MiB, GiB",
+                          ret_bytes, ret_why);
+}
+
+int value_parse_integer(const char *text, int64_t *ret_integer, const char **ret_why) {
+    int64_t whole;
+    int r = parse_whole(&text, &whole, ret_why);
+    if (r < 0) {
+        return r;
+    }
+    if (*text != '\0') {
+        return fail("is not a whole number in decimal digits", ret_why);
+    }
+    *ret_integer = whole;
+    return 0;
+}
+
+int value_parse_bool(const char *text, bool *ret_bool, const char **ret_why) {
+    static const char *const words[] = {"no", "yes", "false", "true", "off", "on"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strcmp(text, words[i]) == 0) {
+            *ret_bool = i % 2 == 1;
+            return 0;
+        }
+    }
+    return fail("is not yes, no, true, false, on or off", ret_why);
+}
+
+/* Three digits from 100 on, and nothing behind them that could belong to the number. */
+static bool parse_code(const char *text, unsigned *ret_code) {
+    if (text[0] < '1' || text[0] > '9' || !is_digit(text[1]) || !is_digit(text[2])) {
+        return false;
+    }
+    *ret_code = (unsigned)((text[0] - '0') * 100 + (text[1] - '0') * 10 + (text[2] - '0'));
+    return true;
+}
+
+int value_parse_status(const char *text, struct status_set *set, const char **ret_why) {
+    unsigned from, to;
+    if (text[0] >= '1' && text[0] <= '9' && strcmp(text + 1, "xx") == 0) {
+        from = (unsigned)(text[0] - '0') * 100;
+        to = from + 99;
+    } else if (!parse_code(text, &from)) {
+        return fail("is not a status (100 to 999), a range (200-399) or a class (2xx)", ret_why);
+    } else if (text[3] == '\0') {
+        to = from;
+    } else if (text[3] != '-' || !parse_code(text + 4, &to) || text[7] != '\0') {
+        return fail("is not a status (100 to 999), a range (200-399) or a class (2xx)", ret_why);
+    } else if (to < from) {
+        return fail("is a range that ends before it begins", ret_why);
+    }
+    for (unsigned code = from; code <= to; code++) {
+        set->bits[(code - 100) / 64] |= UINT64_C(1) << ((code - 100) % 64);
+    }
+    return 0;
+}
+
+int value_check_server(const char *text, const char **ret_why) {
+    static const char not_server[] =
+        "is not an IP address, or one with a port (192.0.2.1:53, [2001:db8::1]:53)";
+    char host[INET6_ADDRSTRLEN];
+    const char *port = NULL;
+    struct in6_addr address;
+    int family = AF_INET;
+    size_t n = strlen(text);
+    if (text[0] == '[') {
+        const char *end = strchr(text, ']');
+        if (end == NULL || (end[1] != ':' && end[1] != '\0')) {
+            return fail(not_server, ret_why);
+        }
+        family = AF_INET6;
+        n = (size_t)(end - text) - 1;
+        port = end[1] == ':' ? end + 2 : NULL;
+        text++;
+    } else if (strchr(text, ':') != strrchr(text, ':')) {
+        family = AF_INET6; /* two colons or more: an address without a port */
+    } else if (strchr(text, ':') != NULL) {
+        n = strcspn(text, ":");
+        port = text + n + 1;
+    }
+    if (n >= sizeof host) {
+        return fail(not_server, ret_why);
+    }
+    memcpy(host, text, n);
+    host[n] = '\0';
+    if (inet_pton(family, host, &address) != 1) {
+        return fail(not_server, ret_why);
+    }
+    int64_t number;
+    if (port != NULL &&
+        (value_parse_integer(port, &number, ret_why) < 0 || number < 1 || number > 65535)) {
+        return fail("has a port that is not a number from 1 to 65535", ret_why);
+    }
+    return 0;
+}
+
+bool value_is_yaml_word(const char *text) {
+    /* http://yaml.org/type/bool.html and null.html; y and n are read as truth by some */
+    static const char *const words[] = {"y",  "n",   "yes",  "no", "true", "false",
+                                        "on", "off", "null", "~",  ""};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strcasecmp(text, words[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* In the largest unit that leaves a whole number, or up to three digits after the point from a
+ * second on: 1.5s rather than 1500ms. */
+void value_print_duration(nsec_t duration, char ret_text[VALUE_TEXT_SIZE]) {
+    const struct unit *best = &duration_units[0];
+    for (const struct unit *unit = duration_units; unit->name != NULL; unit++) {
+        if (duration != 0 && duration % unit->factor == 0) {
+            best = unit;
+        }
+    }
+    if (duration == 0) {
+        snprintf(ret_text, VALUE_TEXT_SIZE, "0s");
+    } else if (best->factor == NSEC_PER_MSEC && duration > NSEC_PER_SEC) {
+        int n =
+            snprintf(ret_text, VALUE_TEXT_SIZE, "%lld.%03lld", (long long)(duration / NSEC_PER_SEC),
+                     (long long)(duration % NSEC_PER_SEC / NSEC_PER_MSEC));
+        while (ret_text[n - 1] == '0') {
+            n--;
+        }
+        snprintf(ret_text + n, VALUE_TEXT_SIZE - (size_t)n, "s");
+    } else {
+        snprintf(ret_text, VALUE_TEXT_SIZE, "%lld%s", (long long)(duration / best->factor),
+                 best->name);
+    }
+}
+
+void value_print_size(int64_t bytes, char ret_text[VALUE_TEXT_SIZE]) {
+    static const struct unit steps[] = {{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}};
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        if (bytes != 0 && bytes % steps[i].factor == 0) {
+            snprintf(ret_text, VALUE_TEXT_SIZE, "%lld%s", (long long)(bytes / steps[i].factor),
+                     steps[i].name);
+            return;
+        }
+    }
+    snprintf(ret_text, VALUE_TEXT_SIZE, "%lldB", (long long)bytes);
+}

@@ -1,0 +1,38 @@
+/* Scalars as the configuration and the command line write them. Pure: text in, value out. Nothing
+ * is ever silently something else: one notation per value, and whatever another tool might read
+ * differently (010, 1:30, 1e3, 0x10, 5m30s) is refused.
+ *
+ * All return 0, or -EINVAL with *ret_why set to what is wrong with the text (a predicate in static
+ * storage); the value is untouched then. */
+#pragma once
+
+#include "config/config.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* "250ms", "5s", "1.5h"; the units are ns us ms s m h d. With `bare_seconds` a number without a
+ * unit is seconds. What is finer than a nanosecond is refused. */
+int value_parse_duration(const char *text, bool bare_seconds, nsec_t *ret_duration,
+                         const char **ret_why);
+/* "16KiB", "1.5MiB", "10kB"; the units are B kB MB GB KiB MiB GiB. Whole bytes. */
+int value_parse_size(const char *text, int64_t *ret_bytes, const char **ret_why);
+/* "0", "20"; decimal digits without sign, leading zero or separator. */
+int value_parse_integer(const char *text, int64_t *ret_integer, const char **ret_why);
+/* yes no true false on off, in lower case. */
+int value_parse_bool(const char *text, bool *ret_bool, const char **ret_why);
+/* Adds "200", "200-399" or "2xx" to a set. */
+int value_parse_status(const char *text, struct status_set *set, const char **ret_why);
+/* "ADDRESS", "ADDRESS:PORT", "[V6]:PORT" of a name server. */
+int value_check_server(const char *text, const char **ret_why);
+
+/* Whether YAML reads the plain scalar as a truth value or as nothing at all ("no", "on", "~",
+ * "null", ""), in any of its versions: such a word is text only in quotes. */
+bool value_is_yaml_word(const char *text);
+
+/* The shortest notation that is exact and that value_parse_duration() reads back: "250ms", "90s",
+ * "5m", "1.5s". */
+#define VALUE_TEXT_SIZE 32
+void value_print_duration(nsec_t duration, char ret_text[VALUE_TEXT_SIZE]);
+void value_print_size(int64_t bytes, char ret_text[VALUE_TEXT_SIZE]);

@@ -1,0 +1,390 @@
+#include "output/format.h"
+
+#include "fake_config.h"
+#include "make_record.h"
+
+#include <check.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BOOT     "5f3c0a9e5f3c0a9e5f3c0a9e5f3c0a9e"
+#define MSEC(ms) ((nsec_t)((ms)*1000 + 0.5) * NSEC_PER_USEC)
+
+static const struct label team[] = {{"team", "web"}, {"tier", "gr\xc3\xbcn, front"}};
+static const struct site shop = {
+    .name = "shop",
+    .url_given = "https://shop.example.org/",
+    .labels = team,
+    .n_labels = 2,
+};
+static const struct site plain = {.name = "blog.example.org",
+                                  .url_given = "http://[::1]:8080/?a=b"};
+
+/* Everything that must never reach a terminal, in every place that text comes in by. */
+#define HOSTILE                                                                                    \
+    "\x1b]0;owned\x07\x1b[2J\r\nsaw 200: 99 times\x7f\xc2\x9b"                                     \
+    "31m\xe2\x80\xae\xe2\x81\xa6\xe2\x80\xa8\xef\xbb\xbf\xff\xc0\xaf\xed\xa0\x80 \"q\" \\ end"
+static const struct label hostile_labels[] = {{"note", HOSTILE}};
+static const struct site hostile = {
+    .name = HOSTILE,
+    .url_given = "https://evil.example/" HOSTILE,
+    .labels = hostile_labels,
+    .n_labels = 1,
+};
+
+static void add_address(struct report *report, size_t i, const char *text) {
+    struct report_address *address = &report->addresses[i];
+    strcpy(address->text, text);
+    tally_init(&address->tally);
+}
+
+/* The example of the design notes. */
+static struct report *degraded_report(void) {
+    struct report *report = make_report(&shop, 9);
+    report->planned = report->judged = 20;
+    report->failed = 2;
+    make_add(&report->tally, 200, 18);
+    make_add(&report->tally, 503, 1);
+    make_add(&report->tally, OUTCOME_CONNECT_TIMEOUT, 1);
+    report->reasons[REASON_STATUS] = report->reasons[REASON_ERROR] = 1;
+    report->late = MSEC(0.412);
+    report->took = MSEC(812.102) + 300;
+    report->latency = (struct report_latency){
+        .n = 19,
+        .min = MSEC(8.1),
+        .mean = MSEC(12.4),
+        .p50 = MSEC(11.9),
+        .p90 = MSEC(20.2),
+        .p99 = NSEC_UNKNOWN,
+        .max = MSEC(40.7),
+    };
+    const double phases[] = {0.9, 1.1, 6.2, 3.0, 0.7};
+    for (int i = 0; i < PHASE_COUNT; i++) {
+        report->phases[i] = MSEC(phases[i]);
+    }
+    report->n_addresses = 2;
+    report->addresses = calloc(2, sizeof *report->addresses);
+    add_address(report, 0, "192.0.2.1");
+    make_add(&report->addresses[0].tally, 200, 10);
+    add_address(report, 1, "192.0.2.2");
+    make_add(&report->addresses[1].tally, 200, 8);
+    make_add(&report->addresses[1].tally, 503, 1);
+    make_add(&report->addresses[1].tally, OUTCOME_CONNECT_TIMEOUT, 1);
+    report->has_verdict = true;
+    report->verdict = (struct verdict_result){
+        .from = STATE_UP,
+        .to = STATE_DEGRADED,
+        .level = 0.84,
+        .window_samples = 100,
+        .window_failed = 7,
+        .window_low = 0.03432,
+        .window_high = 0.13749,
+    };
+    report->n_evidence = 1;
+    report->evidence = calloc(1, sizeof *report->evidence);
+    report->evidence[0] = (struct report_evidence){
+        .outcome = 503, .address = "192.0.2.2", .at = MSEC(104.2), .local_port = 40112};
+    strcpy(report->evidence[0].words, "The requested URL returned error: 503");
+    return report;
+}
+
+/* Nothing was sent, nothing is known; the extra first round. */
+static struct report *empty_report(void) {
+    struct report *report = make_report(&plain, 1);
+    report->wall_began = INT64_C(1709251199) * NSEC_PER_SEC + 999999999; /* a leap day's end */
+    report->first = true;
+    report->planned = 5;
+    report->skipped = 18446744;
+    report->took = MSEC(25000);
+    report->left_out_ipv6 = true;
+    make_add(&report->tally, OUTCOME_NOT_SENT, 4);
+    make_add(&report->tally, OUTCOME_ABORTED, 1);
+    report->has_verdict = true;
+    return report;
+}
+
+/* All that may be there, and hostile. */
+static struct report *hostile_report(void) {
+    struct report *report = make_report(&hostile, UINT64_C(9007199254740993));
+    report->planned = report->judged = 200;
+    report->failed = 200;
+    report->reasons[REASON_STATUS] = 100;
+    report->reasons[REASON_ERROR] = 100;
+    make_add(&report->tally, 999, 50);
+    make_add(&report->tally, 100, 50);
+    make_add(&report->tally, OUTCOME_TRUNCATED, 50);
+    make_add(&report->tally, OUTCOME_CONNECT_REFUSED, 50);
+    report->late = 1;
+    report->took = 499;
+    report->latency = (struct report_latency){
+        .n = 100,
+        .min = 500,
+        .mean = MSEC(0.001),
+        .p50 = MSEC(1),
+        .p90 = MSEC(59999.999),
+        .p99 = MSEC(123456.789),
+        .max = INT64_C(86399999999999),
+    };
+    report->phases[PHASE_FIRST_BYTE] = MSEC(0.05);
+    report->left_out_ipv4 = report->left_out_ipv6 = true;
+    report->has_verdict = true;
+    report->verdict =
+        (struct verdict_result){.from = STATE_DOWN, .to = STATE_DOWN, .level = 1, .window_high = 1};
+    report->n_evidence = 2;
+    report->evidence = calloc(2, sizeof *report->evidence);
+    report->evidence[0].outcome = OUTCOME_TRUNCATED;
+    report->evidence[0].at = NSEC_UNKNOWN;
+    snprintf(report->evidence[0].words, sizeof report->evidence[0].words, "%s", HOSTILE);
+    report->evidence[1].outcome = 999;
+    strcpy(report->evidence[1].address, "2001:db8::1");
+    return report;
+}
+
+/* Every kind of record, as a log of that format has them, in one string. */
+static char *write_all(const struct format *format, bool with_places) {
+    char *text = NULL;
+    size_t n = 0;
+    FILE *to = open_memstream(&text, &n);
+    struct format_place numbered = {.boot = BOOT, .seq = 17};
+    const struct format_place *place = with_places ? &numbered : NULL;
+    struct report *reports[] = {degraded_report(), empty_report(), hostile_report()};
+    for (size_t i = 0; i < sizeof reports / sizeof *reports; i++, numbered.seq++) {
+        ck_assert_int_eq(format->report(reports[i], place, to), 0);
+        report_free(reports[i]);
+    }
+    struct format_loss loss = {.wall_time = MAKE_TIME, .why = "a torn line"};
+    if (format->has_places && with_places) {
+        struct record *record =
+            record_new_event(&make_config, &shop, MAKE_TIME, STATE_UP, STATE_DEGRADED,
+                             "2 of 20 failed \xe2\x80\xa8 in round 9");
+        ck_assert_int_eq(format->event(&record->event, place, to), 0);
+        numbered.seq++;
+        record_free(record);
+        ck_assert_int_eq(format->loss(&loss, place, to), 0);
+        numbered.seq = UINT64_C(1234567890123) + 1;
+        loss = (struct format_loss){.wall_time = -1,
+                                    .from_seq = 21,
+                                    .to_seq = UINT64_C(1234567890123),
+                                    .count = UINT64_C(1234567890103),
+                                    .why = "disk full"};
+    }
+    if (with_places) {
+        ck_assert_int_eq(format->loss(&loss, place, to), 0);
+    }
+    ck_assert_int_eq(fclose(to), 0);
+    ck_assert_uint_eq(strlen(text), n); /* no NUL in it */
+    return text;
+}
+
+static char *read_whole(const char *path) {
+    FILE *from = fopen(path, "r");
+    ck_assert_msg(from != NULL, "no %s", path);
+    char *text = calloc(1, 1 << 16);
+    size_t n = fread(text, 1, (1 << 16) - 1, from);
+    ck_assert(n > 0 && feof(from));
+    fclose(from);
+    return text;
+}
+
+/* With TALLYD_GOLDEN_WRITE set the files are made anew, for `git diff` to judge. */
+static void assert_golden(const char *path, const char *text) {
+    if (getenv("TALLYD_GOLDEN_WRITE") != NULL) {
+        FILE *to = fopen(path, "w");
+        ck_assert_ptr_nonnull(to);
+        fputs(text, to);
+        fclose(to);
+    }
+    char *golden = read_whole(path);
+    ck_assert_str_eq(text, golden);
+    free(golden);
+}
+
+static void assert_all_safe(const char *text) {
+    for (const char *at = text; *at != '\0';) {
+        const char *end = strchr(at, '\n');
+        ck_assert_ptr_nonnull(end);
+        json_t *line = json_stringn(at, (size_t)(end - at)); /* NULL: not UTF-8 */
+        ck_assert_ptr_nonnull(line);
+        json_decref(line);
+        for (; at < end; at++) {
+            unsigned char byte = (unsigned char)*at, next = (unsigned char)at[1];
+            ck_assert(byte >= 0x20 && byte != 0x7f && !(byte == 0xc2 && next < 0xa0));
+        }
+        at++;
+    }
+}
+
+START_TEST(a_log_is_written_to_the_letter) {
+    const struct format *format = format_at((size_t)_i);
+    char path[64];
+    snprintf(path, sizeof path, "tests/golden/log.%s", format->name);
+    char *text = write_all(format, true);
+    assert_all_safe(text);
+    assert_golden(path, text);
+    free(text);
+    ck_assert_uint_eq(config_refs, 0);
+}
+END_TEST
+
+START_TEST(sample_is_written_to_the_letter) {
+    const struct format *format = format_at((size_t)_i);
+    char path[64];
+    snprintf(path, sizeof path, "tests/golden/sample.%s", format->name);
+    char *text = write_all(format, false);
+    assert_all_safe(text);
+    assert_golden(path, text);
+    free(text);
+}
+END_TEST
+
+/* Byte for byte what the design notes show, keys and digits. */
+START_TEST(the_examples_of_the_design_notes_come_out) {
+    static const char json[] =
+        "{\"v\":1,\"record\":\"report\",\"boot\":\"" BOOT "\",\"seq\":17,"
+        "\"time\":\"2026-11-22T10:06:00.123Z\",\"site\":\"shop\","
+        "\"url\":\"https://shop.example.org/\",\"labels\":{\"team\":\"web\","
+        "\"tier\":\"gr\xc3\xbcn, front\"},\"round\":9,\"planned\":20,\"judged\":20,"
+        "\"codes\":{\"200\":18,\"503\":1},\"errors\":{\"connect_timeout\":1},\"failed\":2,"
+        "\"reasons\":{\"status\":1,\"error\":1},\"late_ms\":0.412,\"skipped\":0,"
+        "\"took_ms\":812.102,\"latency_ms\":{\"min\":8.1,\"mean\":12.4,\"p50\":11.9,\"p90\":20.2,"
+        "\"max\":40.7},\"phases_ms\":{\"dns\":0.9,\"connect\":1.1,\"tls\":6.2,\"first_byte\":3.0,"
+        "\"transfer\":0.7},\"addresses\":{\"192.0.2.1\":{\"codes\":{\"200\":10},\"errors\":{}},"
+        "\"192.0.2.2\":{\"codes\":{\"200\":8,\"503\":1},\"errors\":{\"connect_timeout\":1}}},"
+        "\"state\":\"degraded\",\"level\":0.84,\"window\":{\"samples\":100,\"failed\":7,"
+        "\"low\":0.034,\"high\":0.137},\"evidence\":[{\"outcome\":\"503\","
+        "\"address\":\"192.0.2.2\",\"at_ms\":104.2,\"local_port\":40112,"
+        "\"words\":\"The requested URL returned error: 503\"}]}\n";
+    static const char line[] =
+        "2026-11-22T10:06:00.123Z seq=17 site=shop state=degraded planned=20 failed=2 200=18 503=1 "
+        "connect_timeout=1 p50=11.9 max=40.7 took=812.1 late=0.4 skipped=0 "
+        "url=https://shop.example.org/\n";
+    static const char text[] =
+        "report for: https://shop.example.org/\n"
+        "saw 200: 18 times\nsaw 503: 1 times\nsaw connect_timeout: 1 times\n";
+    const char *const expected[] = {text, line, json};
+    struct format_place place = {.boot = BOOT, .seq = 17};
+    struct record *record = record_new_report(degraded_report());
+    for (size_t i = 0; i < 3; i++) {
+        char *made;
+        size_t n;
+        ck_assert_int_eq(format_make_line(format_at(i), record, NULL, &place, &made, &n), 0);
+        ck_assert_str_eq(made, expected[i]);
+        ck_assert_uint_eq(n, strlen(made));
+        free(made);
+    }
+    record_free(record);
+}
+END_TEST
+
+START_TEST(every_json_line_parses_and_keeps_its_numbers) {
+    char *text = write_all(&format_json, true);
+    int lines = 0;
+    for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n"), lines++) {
+        json_t *object = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
+        ck_assert_ptr_nonnull(object);
+        ck_assert_int_eq(json_integer_value(json_object_get(object, "v")), 1);
+        if (lines == 2) {
+            ck_assert_int_eq(json_integer_value(json_object_get(object, "round")),
+                             INT64_C(9007199254740993));
+        }
+        json_decref(object);
+    }
+    ck_assert_int_eq(lines, 6);
+    free(text);
+}
+END_TEST
+
+START_TEST(milliseconds_print_with_microsecond_digits_for_every_length) {
+    struct report *report = make_report(&plain, 1);
+    for (nsec_t usec = 1; usec < INT64_C(86400000000); usec += usec / 7 + 1) {
+        report->took = usec * NSEC_PER_USEC;
+        char *line, expected[64];
+        size_t n;
+        struct record record = {.kind = RECORD_REPORT, .report = report};
+        ck_assert_int_eq(format_make_line(&format_json, &record, NULL, NULL, &line, &n), 0);
+        int length = snprintf(expected, sizeof expected, "\"took_ms\":%lld.%03lld",
+                              (long long)usec / 1000, (long long)usec % 1000);
+        while (expected[length - 1] == '0' && expected[length - 2] != '.') {
+            expected[--length] = '\0';
+        }
+        const char *found = strstr(line, expected);
+        ck_assert_msg(found != NULL, "%s is not in %s", expected, line);
+        ck_assert(strchr(",}", found[length]) != NULL);
+        free(line);
+    }
+    report_free(report);
+}
+END_TEST
+
+START_TEST(a_line_resembles_its_format_however_it_is_cut_and_no_other) {
+    for (size_t i = 0; format_at(i) != NULL; i++) {
+        for (int places = 0; places <= 1; places++) {
+            char *text = write_all(format_at(i), places != 0);
+            for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n")) {
+                for (size_t n = 0; n <= strlen(line); n++) {
+                    ck_assert(format_at(i)->resembles(line, n));
+                    for (size_t j = 0; n > 0 && format_at(j) != NULL; j++) {
+                        ck_assert(j == i || !format_at(j)->resembles(line, n));
+                    }
+                }
+            }
+            free(text);
+        }
+    }
+}
+END_TEST
+
+START_TEST(other_files_do_not_resemble_a_format) {
+    static const char *const lines[] = {
+        "#!/bin/sh",
+        "root:x:0:0:root:/root:/bin/bash",
+        "2026-11-22 10:06:00 INFO hello",
+        "\n",
+        "{}",
+        "{\"v\":2,",
+        "2026-11-22T10:06:00.123Z INFO",
+        "2026-11-22T10:06:00.123Z see",
+        "{\n",
+        "20\n",
+        "2026-11-22T10:06:00.123Z sitf=",
+        "{\"v\":1,\"recorded\":1",
+        "saw\n",
+        "report for\n",
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        for (size_t j = 0; format_at(j) != NULL; j++) {
+            ck_assert_msg(!format_at(j)->resembles(lines[i], strlen(lines[i])), "%s", lines[i]);
+        }
+    }
+}
+END_TEST
+
+START_TEST(formats_are_found_by_name) {
+    ck_assert_ptr_eq(format_find("text"), &format_text);
+    ck_assert_ptr_eq(format_find("line"), &format_line);
+    ck_assert_ptr_eq(format_find("json"), &format_json);
+    ck_assert_ptr_null(format_find("JSON"));
+    ck_assert_ptr_null(format_find(""));
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("format");
+    TCase *tcase = tcase_create("format");
+    tcase_add_loop_test(tcase, a_log_is_written_to_the_letter, 0, 3);
+    tcase_add_loop_test(tcase, sample_is_written_to_the_letter, 0, 3);
+    tcase_add_test(tcase, the_examples_of_the_design_notes_come_out);
+    tcase_add_test(tcase, every_json_line_parses_and_keeps_its_numbers);
+    tcase_add_test(tcase, milliseconds_print_with_microsecond_digits_for_every_length);
+    tcase_add_test(tcase, a_line_resembles_its_format_however_it_is_cut_and_no_other);
+    tcase_add_test(tcase, other_files_do_not_resemble_a_format);
+    tcase_add_test(tcase, formats_are_found_by_name);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failures = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failures ? 1 : 0;
+}

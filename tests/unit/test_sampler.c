@@ -1,0 +1,388 @@
+/* The sampler with a probe that is made of timers: who may start when, who waits for whom, and that
+ * every planned sample ends in exactly one outcome, however its round ends. */
+#include "sampling/sampler.h"
+
+#include "config/config.h"
+#include "probe/probe.h"
+
+#include <check.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROUNDS_MOST = 64 };
+
+/* ---- the probe ---- */
+
+/* What the fake does, and what it saw. Set before the sampler starts, read after it has ended. */
+static struct {
+    nsec_t takes; /* of a sample; 0: it hangs until ended */
+    int refuse;   /* start() fails with this */
+    unsigned in_flight, most_in_flight, lanes, started;
+    const struct site *order[4096]; /* whose sample started, one after the other */
+} fake;
+
+struct probe_engine {
+    struct event_base *base;
+};
+
+struct probe_lane {
+    struct probe_engine *engine;
+    unsigned in_flight;
+};
+
+struct probe_run {
+    struct probe_lane *lane;
+    struct probe_request request;
+    struct event *due;
+    nsec_t started;
+};
+
+static int fake_engine_new(struct event_base *base, struct probe_engine **ret_engine) {
+    *ret_engine = calloc(1, sizeof **ret_engine);
+    (*ret_engine)->base = base;
+    return 0;
+}
+
+static void fake_engine_free(struct probe_engine *engine) {
+    free(engine);
+}
+
+static int fake_lane_open(struct probe_engine *engine, struct probe_lane **ret_lane) {
+    *ret_lane = calloc(1, sizeof **ret_lane);
+    (*ret_lane)->engine = engine;
+    fake.lanes++;
+    return 0;
+}
+
+static void fake_lane_close(struct probe_lane *lane) {
+    ck_assert_uint_eq(lane->in_flight, 0);
+    fake.lanes--;
+    free(lane);
+}
+
+static void finish(struct probe_run *run, outcome_t outcome) {
+    struct probe_result result = {.outcome = outcome, .took = clock_now() - run->started};
+    struct probe_request request = run->request;
+    fake.in_flight--;
+    run->lane->in_flight--;
+    event_free(run->due);
+    free(run);
+    request.on_end(&result, request.arg);
+}
+
+static void on_due(evutil_socket_t fd, short what, void *arg) {
+    (void)fd;
+    (void)what;
+    finish(arg, 200);
+}
+
+static int fake_start(struct probe_lane *lane, const struct probe_request *request,
+                      struct probe_run **ret_run) {
+    if (fake.refuse != 0) {
+        return fake.refuse;
+    }
+    struct probe_run *run = calloc(1, sizeof *run);
+    run->lane = lane;
+    run->request = *request;
+    run->started = clock_now();
+    run->due = event_new(lane->engine->base, -1, 0, on_due, run);
+    if (fake.takes > 0) {
+        struct timeval delay = loop_timeval(fake.takes);
+        event_add(run->due, &delay);
+    }
+    lane->in_flight++;
+    fake.order[fake.started++] = request->site;
+    if (++fake.in_flight > fake.most_in_flight) {
+        fake.most_in_flight = fake.in_flight;
+    }
+    *ret_run = run;
+    return 0;
+}
+
+static void fake_end(struct probe_run *run, outcome_t forced) {
+    finish(run, forced != OUTCOME_NONE ? forced : (outcome_t)OUTCOME_FIRST_BYTE_TIMEOUT);
+}
+
+static const struct probe_type fake_probe = {
+    .engine_new = fake_engine_new,
+    .engine_free = fake_engine_free,
+    .lane_open = fake_lane_open,
+    .lane_close = fake_lane_close,
+    .start = fake_start,
+    .end = fake_end,
+};
+
+/* ---- the control loop's side ---- */
+
+static struct loop *control;
+static struct sampler *sampler;
+static struct config *config;
+static struct round *closed[ROUNDS_MOST];
+static unsigned n_closed, n_expected;
+
+static void on_closed(struct round *round) {
+    closed[n_closed++] = round;
+    if (n_closed == n_expected) {
+        loop_stop(control);
+    }
+}
+
+/* `n` sites on a literal address, alike but for their names; the test may change them. */
+static void start(unsigned n, unsigned samples, unsigned concurrency, unsigned max_in_flight) {
+    const char *urls[ROUNDS_MOST], *origins[ROUNDS_MOST];
+    for (unsigned i = 0; i < n; i++) {
+        urls[i] = "http://192.0.2.1/";
+        origins[i] = "test";
+    }
+    struct config_urls settings = {.urls = urls,
+                                   .origins = origins,
+                                   .n_urls = n,
+                                   .samples = samples,
+                                   .concurrency = concurrency,
+                                   .format = "text"};
+    struct config_messages messages = {0};
+    ck_assert_int_eq(config_from_urls(&settings, &messages, &config), 0);
+    config_messages_clear(&messages);
+    ck_assert_int_eq(loop_new("control", NULL, &control), 0);
+    struct sampler_options options = {.name = "sampling",
+                                      .control = control,
+                                      .on_closed = on_closed,
+                                      .probe = &fake_probe,
+                                      .config = config,
+                                      .max_in_flight = max_in_flight};
+    ck_assert_int_eq(sampler_new(&options, &sampler), 0);
+}
+
+static void begin(unsigned site) {
+    struct round *round = round_new(config, &config->sites[site]);
+    round->number = 1;
+    round->due = clock_now();
+    sampler_begin(sampler, round);
+}
+
+static void finish_all(void) {
+    loop_run(control);
+    ck_assert_uint_eq(n_closed, n_expected);
+    for (unsigned i = 0; i < n_closed; i++) {
+        const struct round *round = closed[i];
+        unsigned ended = 0;
+        for (unsigned k = 0; k < round->planned; k++) {
+            ended += round->samples[k].outcome != OUTCOME_NONE;
+            ck_assert_int_eq(round->samples[k].address == SAMPLE_NO_ADDRESS,
+                             round->samples[k].at == NSEC_UNKNOWN);
+        }
+        ck_assert_uint_eq(ended, round->planned);
+        ck_assert_int_ge(round->ended, round->began);
+    }
+    sampler_free(sampler);
+    loop_free(control);
+    ck_assert_uint_eq(fake.in_flight, 0);
+    ck_assert_uint_eq(fake.lanes, 0);
+}
+
+static unsigned count(const struct round *round, outcome_t outcome) {
+    unsigned n = 0;
+    for (unsigned i = 0; i < round->planned; i++) {
+        n += round->samples[i].outcome == outcome;
+    }
+    return n;
+}
+
+static void clear(void) {
+    for (unsigned i = 0; i < n_closed; i++) {
+        round_free(closed[i]);
+    }
+    config_unref(config);
+}
+
+/* ---- tests ---- */
+
+START_TEST(a_round_never_has_more_in_flight_than_its_concurrency) {
+    fake.takes = 2 * NSEC_PER_MSEC;
+    start(1, 30, 4, 100);
+    n_expected = 1;
+    begin(0);
+    finish_all();
+    ck_assert_uint_eq(count(closed[0], 200), 30);
+    ck_assert_uint_eq(fake.most_in_flight, 4);
+    clear();
+}
+END_TEST
+
+START_TEST(all_rounds_together_never_exceed_the_loops_limit) {
+    fake.takes = NSEC_PER_MSEC;
+    start(20, 10, 5, 7);
+    n_expected = 20;
+    for (unsigned i = 0; i < 20; i++) {
+        begin(i);
+    }
+    finish_all();
+    ck_assert_uint_eq(fake.most_in_flight, 7);
+    ck_assert_uint_eq(fake.started, 200);
+    clear();
+}
+END_TEST
+
+START_TEST(rounds_wait_for_the_limit_in_their_order) {
+    fake.takes = NSEC_PER_MSEC;
+    start(5, 6, 5, 1);
+    n_expected = 5;
+    for (unsigned i = 0; i < 5; i++) {
+        begin(i);
+    }
+    finish_all();
+    for (unsigned i = 0; i < fake.started; i++) {
+        ck_assert_ptr_eq(fake.order[i], &config->sites[i / 6]);
+    }
+    clear();
+}
+END_TEST
+
+START_TEST(samples_start_no_earlier_than_their_share_of_the_spread) {
+    fake.takes = NSEC_PER_MSEC;
+    start(1, 8, 8, 100);
+    config->sites[0].spread = 40 * NSEC_PER_MSEC;
+    n_expected = 1;
+    begin(0);
+    finish_all();
+    for (unsigned k = 0; k < 8; k++) {
+        ck_assert_int_ge(closed[0]->samples[k].at, 5 * NSEC_PER_MSEC * k);
+    }
+    clear();
+}
+END_TEST
+
+START_TEST(at_the_deadline_what_hangs_times_out_and_the_rest_was_not_sent) {
+    fake.takes = 0;
+    start(1, 20, 5, 100);
+    config->sites[0].deadline = 30 * NSEC_PER_MSEC;
+    n_expected = 1;
+    begin(0);
+    finish_all();
+    ck_assert_uint_eq(count(closed[0], OUTCOME_FIRST_BYTE_TIMEOUT), 5);
+    ck_assert_uint_eq(count(closed[0], OUTCOME_NOT_SENT), 15);
+    ck_assert_uint_eq(closed[0]->samples[0].reason, REASON_ERROR);
+    ck_assert_uint_eq(closed[0]->samples[19].reason, REASON_NONE);
+    clear();
+}
+END_TEST
+
+START_TEST(a_round_in_line_meets_its_deadline_too) {
+    fake.takes = 0;
+    start(2, 3, 3, 3);
+    config->sites[0].deadline = 60 * NSEC_PER_MSEC;
+    config->sites[1].deadline = 20 * NSEC_PER_MSEC;
+    n_expected = 2;
+    begin(0);
+    begin(1);
+    finish_all();
+    ck_assert_ptr_eq(closed[0]->site, &config->sites[1]);
+    ck_assert_uint_eq(count(closed[0], OUTCOME_NOT_SENT), 3);
+    ck_assert_uint_eq(count(closed[1], OUTCOME_FIRST_BYTE_TIMEOUT), 3);
+    clear();
+}
+END_TEST
+
+START_TEST(a_stop_lets_samples_in_flight_end) {
+    fake.takes = 20 * NSEC_PER_MSEC;
+    start(3, 20, 5, 8);
+    n_expected = 3;
+    for (unsigned i = 0; i < 3; i++) {
+        begin(i);
+    }
+    sampler_stop(sampler, SAMPLER_STOP_SOON);
+    finish_all();
+    unsigned good = 0, aborted = 0;
+    for (unsigned i = 0; i < 3; i++) {
+        good += count(closed[i], 200);
+        aborted += count(closed[i], OUTCOME_ABORTED);
+    }
+    ck_assert_uint_eq(good + aborted, 60);
+    ck_assert_uint_eq(good, fake.started);
+    ck_assert_uint_le(good, 8);
+    clear();
+}
+END_TEST
+
+START_TEST(a_second_stop_ends_them_at_once) {
+    fake.takes = 0;
+    start(2, 5, 5, 100);
+    n_expected = 3;
+    begin(0);
+    begin(1);
+    sampler_stop(sampler, SAMPLER_STOP_SOON);
+    sampler_stop(sampler, SAMPLER_STOP_NOW);
+    begin(0); /* on its way when the stop came */
+    finish_all();
+    for (unsigned i = 0; i < 3; i++) {
+        ck_assert_uint_eq(count(closed[i], OUTCOME_ABORTED), 5);
+    }
+    clear();
+}
+END_TEST
+
+START_TEST(a_sample_that_cannot_start_is_our_own_failure) {
+    fake.refuse = -EMFILE;
+    start(1, 20, 5, 100);
+    n_expected = 1;
+    begin(0);
+    finish_all();
+    ck_assert_uint_eq(count(closed[0], OUTCOME_LOCAL_RESOURCE), 20);
+    ck_assert_uint_eq(closed[0]->samples[0].reason, REASON_NONE);
+    ck_assert_uint_eq(closed[0]->n_evidence, ROUND_EVIDENCE_PER_OUTCOME);
+    ck_assert_str_eq(closed[0]->evidence[0].words, strerror(EMFILE));
+    clear();
+}
+END_TEST
+
+START_TEST(https_without_a_trust_store_is_never_sent) {
+    fake.takes = NSEC_PER_MSEC;
+    start(1, 4, 4, 100);
+    config->sites[0].url.tls = true;
+    n_expected = 1;
+    begin(0);
+    finish_all();
+    ck_assert_uint_eq(count(closed[0], OUTCOME_LOCAL_RESOURCE), 4);
+    ck_assert_uint_eq(fake.started, 0);
+    clear();
+}
+END_TEST
+
+START_TEST(a_higher_limit_takes_effect_at_once) {
+    fake.takes = 0;
+    start(2, 2, 2, 1);
+    config->sites[0].deadline = config->sites[1].deadline = 200 * NSEC_PER_MSEC;
+    n_expected = 2;
+    begin(0);
+    begin(1);
+    ck_assert_int_eq(sampler_configure(sampler, config, 4, NULL), 0);
+    finish_all();
+    ck_assert_uint_eq(fake.most_in_flight, 4);
+    clear();
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("sampler");
+    TCase *tests = tcase_create("sampler");
+    tcase_set_timeout(tests, 60);
+    tcase_add_test(tests, a_round_never_has_more_in_flight_than_its_concurrency);
+    tcase_add_test(tests, all_rounds_together_never_exceed_the_loops_limit);
+    tcase_add_test(tests, rounds_wait_for_the_limit_in_their_order);
+    tcase_add_test(tests, samples_start_no_earlier_than_their_share_of_the_spread);
+    tcase_add_test(tests, at_the_deadline_what_hangs_times_out_and_the_rest_was_not_sent);
+    tcase_add_test(tests, a_round_in_line_meets_its_deadline_too);
+    tcase_add_test(tests, a_stop_lets_samples_in_flight_end);
+    tcase_add_test(tests, a_second_stop_ends_them_at_once);
+    tcase_add_test(tests, a_sample_that_cannot_start_is_our_own_failure);
+    tcase_add_test(tests, https_without_a_trust_store_is_never_sent);
+    tcase_add_test(tests, a_higher_limit_takes_effect_at_once);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failures = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failures > 0 ? 1 : 0;
+}
