@@ -4,7 +4,7 @@
 
 #include "config/config.h"
 
-static unsigned config_refs;
+static _Atomic unsigned config_refs; /* records cross threads */
 
 struct config *config_ref(struct config *config) {
     config_refs++;
