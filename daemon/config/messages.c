@@ -110,7 +110,7 @@ static void write_line(struct mark mark, bool is_secret, FILE *to) {
     const char *raw;
     size_t n;
     source_line(mark.source, mark.line, &raw, &n);
-    char *line = malloc(n + 4);
+    char *line = n > 0 ? malloc(n + 4) : NULL;
     if (line == NULL) {
         return; /* the message can do without */
     }
