@@ -214,7 +214,7 @@ static bool has_room(struct messages *messages, enum message_kind kind) {
     return ++messages->counts[kind] <= MESSAGES_MOST;
 }
 
-static char *print(const char *format, va_list args) {
+__attribute__((format(printf, 1, 0))) static char *print(const char *format, va_list args) {
     char *text = NULL;
     return vasprintf(&text, format, args) < 0 ? NULL : text;
 }

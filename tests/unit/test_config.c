@@ -1,6 +1,6 @@
 #include "config/config.h"
 
-#include "config/keys.h"
+#include "memory.h"
 
 #include <check.h>
 #include <errno.h>
@@ -524,6 +524,35 @@ START_TEST(a_hundred_thousand_sites_load) {
 }
 END_TEST
 
+/* Every allocation fails once, of ours and the libraries'. */
+START_TEST(lack_of_memory_is_an_error_and_no_leak) {
+    static const char *const paths[] = {"config/tallyd.yaml", "tests/unit/golden/config/sinks.yaml",
+                                        "tests/unit/golden/config/labels.yaml",
+                                        "tests/unit/golden/config/one_name_twice.yaml",
+                                        "tests/unit/golden/config/statuses.yaml"};
+    size_t n;
+    const char *bytes = read_whole(paths[_i], &n);
+    bool failed = true;
+    unsigned out_of_memory = 0;
+    for (size_t k = 0; failed && MEMORY_CAN_FAIL; k++) {
+        struct config_messages messages = {0};
+        struct config *config = NULL;
+        memory_left = k;
+        int r = config_load_memory("FILE", bytes, n, &messages, &config);
+        failed = memory_left == SIZE_MAX;
+        memory_left = SIZE_MAX;
+        ck_assert_msg(r == 0 || r == -EINVAL || r == -ENOMEM, "%d", r);
+        ck_assert_int_eq(r == 0, config != NULL);
+        ck_assert_msg(r != -EINVAL || messages.n_errors > 0, "no error at allocation %zu", k);
+        ck_assert_msg(r != 0 || messages.n_errors == 0, "errors at allocation %zu", k);
+        out_of_memory += r == -ENOMEM;
+        config_messages_clear(&messages);
+        config_unref(config);
+    }
+    ck_assert_msg(out_of_memory > 20 || !MEMORY_CAN_FAIL, "%u", out_of_memory);
+}
+END_TEST
+
 /* ---- files ---- */
 
 START_TEST(what_is_no_file_is_refused_and_never_blocks) {
@@ -843,6 +872,7 @@ int main(void) {
     tcase_add_test(tests, labels_are_bounded);
     tcase_add_test(tests, a_file_cut_anywhere_loads_or_says_why);
     tcase_add_test(tests, a_hundred_thousand_sites_load);
+    tcase_add_loop_test(tests, lack_of_memory_is_an_error_and_no_leak, 0, 5);
     tcase_add_test(tests, urls_make_one_ring_in_their_order);
     tcase_add_test(tests, the_command_line_sets_what_it_says);
     tcase_add_test(tests, a_bad_url_is_shown_with_where_it_came_from);
