@@ -1,6 +1,7 @@
 """Reloads under load: nothing lost, doubled or reordered, and what stayed is undisturbed."""
 
 import itertools
+import json
 import os
 import random
 import signal
@@ -133,6 +134,23 @@ def a_file_that_is_gone_changes_nothing_and_is_named(lab):
     daemon.signal(signal.SIGHUP)
     daemon.wait_for_words(daemon.config_path, after=before)
     wait_for_another_of_each(daemon, urls)
+    check_log(daemon.stop(), {name: INTERVAL for name in urls})
+
+
+@case
+def a_log_that_cannot_be_opened_refuses_the_whole_reload(lab):
+    daemon, urls, text = started(lab)
+    foreign = lab.write("foreign", "not a line of ours\n")
+    for _ in range(2):  # refused once, it can be refused again
+        before = len(daemon.err())
+        config = json.loads(text(["s1", "s2", "s3", "s4", "s5", "s6", "s7"]))
+        config["reports"] = [{"to": "file", "path": daemon.log_path, "format": "json"},
+                             {"to": "file", "path": foreign}]
+        daemon.write_config(json.dumps(config) + "\n")
+        daemon.signal(signal.SIGHUP)
+        daemon.wait_for_words("reload refused", after=before)
+        assert foreign in daemon.err()[before:], daemon.err()
+        wait_for_another_of_each(daemon, urls)
     check_log(daemon.stop(), {name: INTERVAL for name in urls})
 
 

@@ -534,7 +534,7 @@ START_TEST(lack_of_memory_is_an_error_and_no_leak) {
     const char *bytes = read_whole(paths[_i], &n);
     bool failed = true;
     unsigned out_of_memory = 0;
-    for (size_t k = 0; failed && MEMORY_CAN_FAIL; k++) {
+    for (size_t k = 0; failed && memory_can_fail(); k++) {
         struct config_messages messages = {0};
         struct config *config = NULL;
         memory_left = k;
