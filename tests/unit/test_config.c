@@ -549,7 +549,7 @@ START_TEST(lack_of_memory_is_an_error_and_no_leak) {
         config_messages_clear(&messages);
         config_unref(config);
     }
-    ck_assert_msg(out_of_memory > 20 || !MEMORY_CAN_FAIL, "%u", out_of_memory);
+    ck_assert_uint_gt(out_of_memory, 20);
 }
 END_TEST
 
@@ -857,7 +857,7 @@ int main(void) {
     }
     Suite *suite = suite_create("config");
     TCase *tests = tcase_create("config");
-    tcase_set_timeout(tests, 100); /* valgrind */
+    tcase_set_timeout(tests, 300); /* valgrind */
     tcase_add_loop_test(tests, every_message_is_as_it_was_agreed, 0, (int)goldens.gl_pathc);
     tcase_add_test(tests, bytes_that_are_no_text_are_refused_where_they_stand);
     tcase_add_test(tests, a_byte_order_mark_and_crlf_change_nothing);
@@ -872,7 +872,9 @@ int main(void) {
     tcase_add_test(tests, labels_are_bounded);
     tcase_add_test(tests, a_file_cut_anywhere_loads_or_says_why);
     tcase_add_test(tests, a_hundred_thousand_sites_load);
-    tcase_add_loop_test(tests, lack_of_memory_is_an_error_and_no_leak, 0, 5);
+    if (memory_can_fail()) {
+        tcase_add_loop_test(tests, lack_of_memory_is_an_error_and_no_leak, 0, 5);
+    }
     tcase_add_test(tests, urls_make_one_ring_in_their_order);
     tcase_add_test(tests, the_command_line_sets_what_it_says);
     tcase_add_test(tests, a_bad_url_is_shown_with_where_it_came_from);
@@ -880,7 +882,7 @@ int main(void) {
     tcase_add_test(tests, nothing_has_no_references);
     suite_add_tcase(suite, tests);
     TCase *files = tcase_create("files");
-    tcase_set_timeout(files, 100);
+    tcase_set_timeout(files, 300);
     tcase_add_checked_fixture(files, make_directory, remove_directory);
     tcase_add_test(files, what_is_no_file_is_refused_and_never_blocks);
     tcase_add_test(files, includes_follow_in_the_order_of_the_list);
