@@ -41,8 +41,8 @@ int schedule_set(struct schedule *schedule, const struct schedule_site *sites, s
 bool schedule_next(const struct schedule *schedule, nsec_t *ret_at);
 
 /* The next slot that begins at `now`; false: none. Oldest first, but slots that are overdue after a
- * stop of the process are paced, and those on time do not wait for them. Its site is in flight until
- * schedule_done(). */
+ * stop of the process are paced, and those on time do not wait for them. Its site is in flight
+ * until schedule_done(). */
 bool schedule_take(struct schedule *schedule, nsec_t now, struct schedule_slot *ret_slot);
 
 /* The site's round has closed. By name, as a reload may have come between; a name that is gone is
