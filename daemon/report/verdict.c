@@ -55,8 +55,7 @@ const char *state_name(enum state state) {
 }
 
 bool verdict_is_change(const struct verdict_result *result) {
-    return result->from != result->to &&
-           !(result->from == STATE_UNKNOWN && result->to == STATE_UP);
+    return result->from != result->to && !(result->from == STATE_UNKNOWN && result->to == STATE_UP);
 }
 
 void verdict_init(struct verdict *verdict) {

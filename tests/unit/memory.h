@@ -21,7 +21,9 @@
 #define MEMORY_IS_TAKEN
 #endif
 
-static size_t memory_left = SIZE_MAX; /* allocations before the one that fails; SIZE_MAX: none */
+/* Allocations before the one that fails; SIZE_MAX: none. Volatile, as compilers know that malloc()
+ * looks at no variable of ours. */
+static volatile size_t memory_left = SIZE_MAX;
 
 #ifndef MEMORY_IS_TAKEN
 static int memory_fails(void) {
@@ -72,9 +74,11 @@ void *reallocarray(void *memory, size_t n, size_t size) {
 #endif
 
 static bool memory_can_fail(void) {
+    void *(*volatile allocate)(size_t) = malloc; /* or the call and its free() cancel out */
     memory_left = 0;
-    void *volatile memory = malloc(1);
+    void *memory = allocate(1);
+    bool fails = memory == NULL;
     memory_left = SIZE_MAX;
     free(memory);
-    return memory == NULL;
+    return fails;
 }

@@ -524,6 +524,20 @@ START_TEST(a_hundred_thousand_sites_load) {
 }
 END_TEST
 
+/* Asked of the library, which no compiler can see through from here: an optimiser that knows
+ * malloc() drops a counter set for a call of it alone. */
+static bool allocations_can_fail(void) {
+    static const char text[] = "sites: [ https://a/ ]\n";
+    struct config_messages messages = {0};
+    struct config *config = NULL;
+    memory_left = 0;
+    int r = config_load_memory("FILE", text, strlen(text), &messages, &config);
+    memory_left = SIZE_MAX;
+    config_messages_clear(&messages);
+    config_unref(config);
+    return r == -ENOMEM;
+}
+
 /* Every allocation fails once, of ours and the libraries'. */
 START_TEST(lack_of_memory_is_an_error_and_no_leak) {
     static const char *const paths[] = {"config/tallyd.yaml", "tests/unit/golden/config/sinks.yaml",
@@ -534,7 +548,7 @@ START_TEST(lack_of_memory_is_an_error_and_no_leak) {
     const char *bytes = read_whole(paths[_i], &n);
     bool failed = true;
     unsigned out_of_memory = 0;
-    for (size_t k = 0; failed && memory_can_fail(); k++) {
+    for (size_t k = 0; failed; k++) {
         struct config_messages messages = {0};
         struct config *config = NULL;
         memory_left = k;
@@ -549,7 +563,7 @@ START_TEST(lack_of_memory_is_an_error_and_no_leak) {
         config_messages_clear(&messages);
         config_unref(config);
     }
-    ck_assert_msg(out_of_memory > 20 || !memory_can_fail(), "%u", out_of_memory);
+    ck_assert_uint_gt(out_of_memory, 20);
 }
 END_TEST
 
@@ -857,7 +871,7 @@ int main(void) {
     }
     Suite *suite = suite_create("config");
     TCase *tests = tcase_create("config");
-    tcase_set_timeout(tests, 100); /* valgrind */
+    tcase_set_timeout(tests, 300); /* valgrind */
     tcase_add_loop_test(tests, every_message_is_as_it_was_agreed, 0, (int)goldens.gl_pathc);
     tcase_add_test(tests, bytes_that_are_no_text_are_refused_where_they_stand);
     tcase_add_test(tests, a_byte_order_mark_and_crlf_change_nothing);
@@ -872,15 +886,20 @@ int main(void) {
     tcase_add_test(tests, labels_are_bounded);
     tcase_add_test(tests, a_file_cut_anywhere_loads_or_says_why);
     tcase_add_test(tests, a_hundred_thousand_sites_load);
-    tcase_add_loop_test(tests, lack_of_memory_is_an_error_and_no_leak, 0, 5);
     tcase_add_test(tests, urls_make_one_ring_in_their_order);
     tcase_add_test(tests, the_command_line_sets_what_it_says);
     tcase_add_test(tests, a_bad_url_is_shown_with_where_it_came_from);
     tcase_add_test(tests, the_last_of_many_threads_frees_it);
     tcase_add_test(tests, nothing_has_no_references);
     suite_add_tcase(suite, tests);
+    if (memory_can_fail() || allocations_can_fail()) {
+        TCase *memory = tcase_create("memory");
+        tcase_set_timeout(memory, 300);
+        tcase_add_loop_test(memory, lack_of_memory_is_an_error_and_no_leak, 0, 5);
+        suite_add_tcase(suite, memory);
+    }
     TCase *files = tcase_create("files");
-    tcase_set_timeout(files, 100);
+    tcase_set_timeout(files, 300);
     tcase_add_checked_fixture(files, make_directory, remove_directory);
     tcase_add_test(files, what_is_no_file_is_refused_and_never_blocks);
     tcase_add_test(files, includes_follow_in_the_order_of_the_list);
