@@ -97,7 +97,7 @@ def a_site_that_hangs_in_a_long_ring_delays_no_other_ring(lab):
     daemon.wait_for_reports(5, "quick")
     assert not daemon.reports("slow"), "it was to hang"
     gate.opened.set()
-    report = daemon.wait_for_reports(1, "slow")[0]
+    report = daemon.wait_for(lambda: daemon.reports("slow"), "the slow site's report")[0]
     assert counts(report) == {"200": 2}, report
     daemon.stop()
 

@@ -12,6 +12,9 @@ SITES = int(os.environ.get("TALLYD_SOAK_SITES", "200"))
 INTERVAL = float(os.environ.get("TALLYD_SOAK_INTERVAL", "3"))
 # of resident memory after the warm-up, which a short run has hardly behind it at its end
 GROWTH_BYTES = 256 * 1024 if SECONDS >= 300 else 4 * 1024 * 1024
+# 64 idle handles of two descriptors each may be kept, and what is in flight differs from look to
+# look; one descriptor lost in forty samples would be more, in the short run too
+POOL_FDS = 2 * 64 + 32
 SAMPLES = 5
 
 
@@ -55,8 +58,7 @@ def nothing_is_skipped_miscounted_or_leaked(lab):
         nginx.wait_for_requests(sums[url], path)
     wait_for(lambda: haproxy.statuses == sums[urls[2]],
              lambda: f"haproxy {haproxy.statuses}, reports {sums[urls[2]]}")
-    # what is in flight differs from look to look, by a handle's two or three at a time
-    assert after[1] - before[1] <= 32, f"{before[1]} descriptors, then {after[1]}"
+    assert after[1] - before[1] <= POOL_FDS, f"{before[1]} descriptors, then {after[1]}"
     if judged:
         assert after[0] - before[0] <= GROWTH_BYTES, f"{before[0]} bytes resident, then {after[0]}"
 
