@@ -215,10 +215,10 @@ static void on_prepared(const char *why_not, void *arg) {
     struct engine *engine = arg;
     struct config *config = engine->next_config;
     if (why_not == NULL && engine->apply(engine->reconfigured_arg) != 0) {
+        writer_rollback(engine->writer);
         why_not = "out of memory";
     }
     if (why_not != NULL) {
-        writer_rollback(engine->writer);
         finish_reconfiguration(engine, why_not);
         return;
     }

@@ -81,8 +81,7 @@ bool watch_judge(struct watch_list *list, struct report *report, nsec_t now, cha
     verdict_judge(verdict, now, site->interval, report->planned, report->judged, report->failed,
                   &report->verdict);
     report->has_verdict = true;
-    if (report->verdict.from == report->verdict.to ||
-        (report->verdict.from == STATE_UNKNOWN && report->verdict.to == STATE_UP)) {
+    if (!verdict_is_change(&report->verdict)) {
         return false;
     }
     explain(report, ret_why, why_size);

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Counts the single cases of a test run: `count.py FILE...` reads meson's testlog.json files (the
-TAP of each test is in there) and plain .tap files, names what failed and what was skipped, and ends
-with `N passed, N failed, N skipped`. The exit status is 1 when a case failed, or none passed."""
+TAP of each test is in there; in a .status.json each test is one case, by its exit status) and plain
+.tap files, names what failed and what was skipped, and ends with `N passed, N failed, N skipped`.
+The exit status is 1 when a case failed, or none passed."""
 
 import json
 import re
@@ -60,6 +61,18 @@ class Count:
                 # every case passed, and yet: a crash at the end, a leak, the time limit
                 self.failed.append(f"{name}: {test['result']}, status {test.get('returncode')}")
 
+    def add_status(self, label, text):
+        """Counts a testlog.json of tests that tell by their exit status alone."""
+        for line in text.splitlines():
+            test = json.loads(line)
+            name = f"{label}: {test['name'].rpartition(' / ')[2]}"
+            if test["result"] == "OK":
+                self.passed.append(name)
+            elif test["result"] == "SKIP":
+                self.skipped.append((name, "it says so by its exit status"))
+            else:
+                self.failed.append(f"{name}: {test['result']}, status {test.get('returncode')}")
+
     def print(self, to):
         for name, why in self.skipped:
             print(f"skipped  {name}: {why}", file=to)
@@ -84,6 +97,8 @@ def main(paths):
             continue
         if path.endswith(".tap"):
             count.add_tap(label, text)
+        elif path.endswith(".status.json"):
+            count.add_status(label, text)
         else:
             count.add_meson(label, text)
     count.print(sys.stdout)

@@ -126,6 +126,7 @@ static const char *canonical_host(CURLU *u, const char *text, bool *ret_literal)
     char *found = NULL;
     CURLUcode code = curl_url_get(u, CURLUPART_HOST, &found, CURLU_PUNYCODE);
     if (code != CURLUE_OK) {
+        curl_free(found); /* 7.88.1 leaves the host here when it cannot be converted; later: NULL */
         return explain(code);
     }
     char host[URL_BYTES + 1]; /* punycode can be longer than its text, but not than a name may be */

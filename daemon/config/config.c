@@ -161,8 +161,12 @@ static int add_url(struct config *config, const struct config_urls *urls, size_t
             return -ENOMEM;
         }
         source->order = (unsigned)i;
-        messages_add_secret(messages, MESSAGE_ERROR, (struct mark){.source = source}, NULL,
-                            "the URL %s", why);
+        struct mark mark = {.source = source};
+        if (strchr(urls->urls[i], '@') != NULL) {
+            messages_add_secret(messages, MESSAGE_ERROR, mark, NULL, "the URL %s", why);
+        } else {
+            messages_add(messages, MESSAGE_ERROR, mark, NULL, "the URL %s", why);
+        }
         source_free(source);
         site->url_given = ""; /* never seen: there is an error */
     } else if (r == 0) {

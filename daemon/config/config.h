@@ -112,7 +112,7 @@ void config_messages_clear(struct config_messages *messages);
 void config_messages_print(const struct config_messages *messages, FILE *to); /* errors, warnings */
 
 /* Reads and checks a file with all its includes. 0 with *ret_config (one reference) and perhaps
- * warnings; -EINVAL with at least one error; -ENOMEM. */
+ * warnings; -EINVAL with at least one error; -ENOMEM, with what was found until then. */
 int config_load(const char *path, struct config_messages *ret_messages, struct config **ret_config);
 
 /* The same from memory; `include` is an error there. */

@@ -160,7 +160,7 @@ static void add_unsent(struct draft *draft, struct mark mark, const struct site 
     char deadline[VALUE_TEXT_SIZE], more[48] = "", hint[96] = "";
     value_print_duration(site->deadline, deadline);
     if (alike > 1) {
-        snprintf(more, sizeof more, ", as do %zu more", alike - 1);
+        snprintf(more, sizeof more, ", and so of %zu more", alike - 1);
     }
     if (enough > 0) {
         snprintf(hint, sizeof hint, "concurrency: %u is the smallest that sends all", enough);
@@ -389,9 +389,12 @@ static int fill_sink(struct draft *draft, struct config *config, const struct dr
     if (path != NULL) {
         r = fill_path(draft, config, path, sink);
     }
+    if (written->faulty) {
+        return r; /* what seems to be missing may be what was refused */
+    }
     if (to == NULL) {
         messages_add(&draft->messages, MESSAGE_ERROR, written->mark, NULL,
-                     "an entry of reports needs a valid \"to\": file or stdout");
+                     "an entry of reports needs a \"to\": file or stdout");
     } else if (sink->kind == SINK_FILE && path == NULL) {
         messages_add(&draft->messages, MESSAGE_ERROR, to->mark, NULL, "to: file needs a path");
     } else if (sink->kind == SINK_STDOUT && path != NULL) {

@@ -33,6 +33,7 @@ struct draft_site {
 
 struct draft_sink {
     struct mark mark;
+    bool faulty; /* something in it was refused */
     struct draft_settings settings;
 };
 

@@ -110,7 +110,7 @@ static void write_line(struct mark mark, bool is_secret, FILE *to) {
     const char *raw;
     size_t n;
     source_line(mark.source, mark.line, &raw, &n);
-    char *line = malloc(n + 4);
+    char *line = n > 0 ? malloc(n + 4) : NULL;
     if (line == NULL) {
         return; /* the message can do without */
     }
@@ -214,7 +214,7 @@ static bool has_room(struct messages *messages, enum message_kind kind) {
     return ++messages->counts[kind] <= MESSAGES_MOST;
 }
 
-static char *print(const char *format, va_list args) {
+__attribute__((format(printf, 1, 0))) static char *print(const char *format, va_list args) {
     char *text = NULL;
     return vasprintf(&text, format, args) < 0 ? NULL : text;
 }

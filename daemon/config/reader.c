@@ -398,8 +398,12 @@ static bool read_sink(struct reader *reader, const struct node *node) {
     *sink = (struct draft_sink){.mark = node->mark};
     draft->n_sinks++;
     struct collected *settings = begin_record(reader);
-    return read_map(reader, KEY_REPORT, settings, NULL) &&
-           keep_settings(reader, settings, &sink->settings);
+    size_t faults = draft->messages.counts[MESSAGE_ERROR];
+    if (!read_map(reader, KEY_REPORT, settings, NULL)) {
+        return false;
+    }
+    sink->faulty = draft->messages.counts[MESSAGE_ERROR] > faults;
+    return keep_settings(reader, settings, &sink->settings);
 }
 
 static bool read_entries(struct reader *reader, const struct key *key, const struct node *first) {

@@ -61,7 +61,7 @@ bool record_matches(const struct record *record, enum sink_only only) {
     case SINK_ONLY_FAILED:
         return report->failed > 0;
     case SINK_ONLY_CHANGES:
-        return report->has_verdict && report->verdict.from != report->verdict.to;
+        return report->has_verdict && verdict_is_change(&report->verdict);
     }
     return true;
 }

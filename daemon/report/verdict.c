@@ -54,6 +54,10 @@ const char *state_name(enum state state) {
     return state_names[state];
 }
 
+bool verdict_is_change(const struct verdict_result *result) {
+    return result->from != result->to && !(result->from == STATE_UNKNOWN && result->to == STATE_UP);
+}
+
 void verdict_init(struct verdict *verdict) {
     *verdict = (struct verdict){.state = STATE_UNKNOWN};
 }

@@ -41,6 +41,9 @@ struct verdict_result {
     double window_low, window_high; /* Wilson, 95 % */
 };
 
+/* Whether the state changed in a way worth telling: that a site is up at first is none. */
+bool verdict_is_change(const struct verdict_result *result);
+
 void verdict_init(struct verdict *verdict);
 
 /* Judges one closed round. `now` dates it, so that the same instant of every round should be given:

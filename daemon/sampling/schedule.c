@@ -358,10 +358,9 @@ static nsec_t new_phase(const struct set *set, struct ring *ring) {
 static void settle(struct entry *entry, nsec_t t0, nsec_t now) {
     nsec_t interval = entry->ring->interval;
     entry->due = t0 + entry->phase;
-    entry->parked = false;
     next_slot(entry, slots_until(entry->due, interval, now - 1));
     /* a site that has had a round is not new, only re-timed */
-    entry->first = entry->number == 0 && interval > FIRST_WITHIN && entry->due - now > FIRST_WITHIN;
+    entry->first = entry->number == 0 && entry->due - now > FIRST_WITHIN;
     if (entry->first) {
         entry->first_due = now + scale(entry->phase, FIRST_WITHIN, interval);
         entry->at = entry->first_due;

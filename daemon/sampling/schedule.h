@@ -36,12 +36,13 @@ void schedule_free(struct schedule *schedule);
 int schedule_set(struct schedule *schedule, const struct schedule_site *sites, size_t n,
                  nsec_t now);
 
-/* When schedule_take() should next be called; false: nothing is planned (all in flight, or none).
- */
+/* When schedule_take() should next be called, which may be in the past; false: nothing is planned
+ * (no sites, or all are in flight past their next slot). */
 bool schedule_next(const struct schedule *schedule, nsec_t *ret_at);
 
-/* The next slot that begins at `now`, oldest first; false: none. Its site is in flight until
- * schedule_done(). */
+/* The next slot that begins at `now`; false: none. Oldest first, but slots that are overdue after a
+ * stop of the process are paced, and those on time do not wait for them. Its site is in flight
+ * until schedule_done(). */
 bool schedule_take(struct schedule *schedule, nsec_t now, struct schedule_slot *ret_slot);
 
 /* The site's round has closed. By name, as a reload may have come between; a name that is gone is

@@ -62,6 +62,14 @@ def a_failed_case_is_not_counted_again_for_its_exit_status(_lab):
 
 
 @case
+def a_test_that_tells_by_its_exit_status_is_one_case(_lab):
+    count = Count()
+    count.add_status("fuzz", meson("whatever") + "\n" + meson("", "FAIL", 1))
+    assert last_line(count) == "1 passed, 1 failed, 0 skipped"
+    assert count.failed == ["fuzz: x: FAIL, status 1"]
+
+
+@case
 def good_runs_end_with_status_0_and_empty_ones_do_not(_lab):
     count = Count()
     assert count.status() == 1

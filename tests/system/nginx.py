@@ -82,7 +82,7 @@ def status_2_for_a_usage_that_is_wrong(lab):
     nginx = Nginx(lab)
     for arguments in (["--no-such-option", nginx.url()], ["-n", "0", nginx.url()],
                       ["-n", "many", nginx.url()], ["--format", "xml", nginx.url()], [],
-                      ["--cacert", lab.path("missing.pem"), nginx.url()]):
+                      ["--cacert", lab.path("missing.pem"), "https://127.0.0.1/"]):
         done = run_tallyd("sample", *arguments)
         assert done.status == 2 and done.out == "" and done.err != "", (arguments, done)
     assert run_tallyd("no-such-command").status == 2

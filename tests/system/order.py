@@ -90,7 +90,8 @@ def a_site_that_hangs_in_a_long_ring_delays_no_other_ring(lab):
     gate = Gate(lab, held=0)
     nginx = Nginx(lab)
     daemon = Daemon(lab, configuration(
-        [{"name": "slow", "url": gate.urls[0], "interval": "10m", "timeout": "50s"},
+        [{"name": "slow", "url": gate.urls[0], "interval": "10m", "timeout": "50s",
+          "spread": "0s"},
          {"name": "quick", "url": nginx.url()}], {"interval": "300ms", "samples": 2}))
     daemon.wait_for(lambda: gate.origin.requests > 0, "the slow site in flight")
     daemon.wait_for_reports(5, "quick")

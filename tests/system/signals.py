@@ -5,8 +5,8 @@ import signal
 import subprocess
 import threading
 
-from lab import (TALLYD, Daemon, Nginx, Origin, case, check_log, configuration, counts, main,
-                 parse_json, parse_text, start, wait_for)
+from lab import (TALLYD, Daemon, Nginx, Origin, case, check_log, check_words, configuration,
+                 counts, main, parse_json, parse_text, start, wait_for)
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 
@@ -29,18 +29,13 @@ class Slow:
 SLOW = {"interval": "30s", "samples": 6, "concurrency": 2, "timeout": "20s", "spread": "0s"}
 
 
-def pending(pid, number):
-    with open(f"/proc/{pid}/status", encoding="ascii") as file:
-        masks = [int(line.split()[1], 16) for line in file if line.startswith("ShdPnd:")]
-    return masks[0] >> (number - 1) & 1
-
-
 @case
 def sigterm_ends_what_is_in_flight_and_the_rest_is_aborted(lab):
     slow = Slow(lab)
     daemon = Daemon(lab, configuration({"slow": slow.origin.url()}, SLOW))
     daemon.wait_for(lambda: slow.origin.requests == 2, "two samples in flight")
     daemon.signal(signal.SIGTERM)
+    daemon.wait_for_words("stopping")
     slow.opened.set()
     assert daemon.wait() == 0, daemon.err()
     report, = [r for r in daemon.records() if r["record"] == "report"]
@@ -67,8 +62,7 @@ def a_second_sigterm_stops_at_once_and_the_report_is_still_written(lab):
     daemon = Daemon(lab, configuration({"slow": slow.origin.url()}, SLOW))
     daemon.wait_for(lambda: slow.origin.requests == 2, "two samples in flight")
     daemon.signal(signal.SIGTERM)
-    # two that come as one would be one: the first has been taken when it is no longer pending
-    wait_for(lambda: not pending(daemon.process.pid, signal.SIGTERM), "the first SIGTERM taken")
+    daemon.wait_for_words("stopping")  # two that come as one would be one
     assert daemon.process.poll() is None and daemon.records() == [], "the first did not wait"
     daemon.signal(signal.SIGTERM)
     # far from the 20 s that the samples may last
@@ -112,13 +106,16 @@ def run_under_shell(lab, line):
     log = lab.path("log")
     config = lab.write("c.yaml", configuration({"shop": Nginx(lab).url()}, {"interval": "200ms"})
                        .replace("{log}", log))
-    child = start(["sh", "-c", line.format(tallyd=f"{TALLYD} run -c {config}")])
+    with open(lab.path("err"), "wb") as err:
+        child = start(["sh", "-c", line.format(tallyd=f"{TALLYD} run -c {config}")], stderr=err)
     lab.callback(child.kill)
     wait_for(lambda: os.path.exists(log) and os.path.getsize(log) > 0, "a report")
     child.send_signal(signal.SIGTERM)
     assert child.wait(30) == 0
     with open(log, encoding="utf-8") as file:
         records = parse_json(file.read())
+    with open(lab.path("err"), encoding="utf-8") as file:
+        check_words(file.read())
     check_log(records)
     assert any(counts(r) == {"200": 4} for r in records if r["record"] == "report"), records
 
@@ -153,39 +150,68 @@ def a_reader_that_goes_away_ends_sample_with_3(lab):
     assert child.returncode == 3, (child.returncode, err)
 
 
+class Sample:
+    """`tallyd sample` of two URLs that hang, each with two of its four samples in flight."""
+
+    def __init__(self, lab, timeout):
+        self.slow = Slow(lab)
+        self.urls = [self.slow.origin.url("/a"), self.slow.origin.url("/b")]
+        self._out, self._err = lab.path("out"), lab.path("err")
+        with open(self._out, "wb") as out, open(self._err, "wb") as err:
+            self.child = start([TALLYD, "sample", "-n", "4", "-j", "2", "--timeout", timeout,
+                                *self.urls], stdout=out, stderr=err)
+        lab.callback(self.child.kill)
+        wait_for(lambda: self.slow.origin.requests == 4, "two samples of each in flight")
+
+    def reports(self):
+        check_words(self.err())
+        with open(self._out, encoding="utf-8") as file:
+            return parse_text(file.read())
+
+    def err(self):
+        with open(self._err, encoding="utf-8") as file:
+            return file.read()
+
+
 @case
-def a_stopped_sample_tells_what_it_has(lab):
-    slow = Slow(lab)
-    path = lab.path("out")
-    with open(path, "wb") as out:
-        child = start([TALLYD, "sample", "-n", "4", "-j", "2", "--format", "json", "--timeout",
-                       "20", slow.origin.url("/a"), slow.origin.url("/b")], stdout=out)
-    lab.callback(child.kill)
-    wait_for(lambda: slow.origin.requests == 4, "two samples of each in flight")
-    child.send_signal(signal.SIGTERM)
-    slow.opened.set()
-    status = child.wait(30)
-    with open(path, encoding="utf-8") as file:
-        reports = parse_json(file.read())
-    assert [counts(r) for r in reports] == [{"200": 2, "aborted": 2}] * 2, (status, reports)
+def a_stopped_sample_waits_for_what_is_in_flight_and_tells_what_it_has(lab):
+    stopped = Sample(lab, timeout="3s")
+    stopped.child.send_signal(signal.SIGTERM)
+    # ended by their own timeout, long after the signal has been seen to
+    assert stopped.child.wait(30) == 1, stopped.err()
+    assert stopped.reports() == [
+        (url, {"aborted": 2, "first_byte_timeout": 2}) for url in stopped.urls]
+    assert stopped.slow.origin.requests == 4, "it started samples after SIGTERM"
 
 
 @case
 def a_site_without_a_judged_sample_ends_sample_with_3(lab):
+    stopped = Sample(lab, timeout="50s")
+
+    def ended():
+        # two that come as one would be one: again until it has taken a second
+        stopped.child.send_signal(signal.SIGTERM)
+        return stopped.child.poll() is not None
+    wait_for(ended, "its end")
+    assert stopped.child.returncode == 3, stopped.err()
+    assert stopped.reports() == [(url, {"aborted": 4}) for url in stopped.urls]
+
+
+@case
+def a_site_that_was_not_begun_ends_sample_with_3_and_is_told(lab):
     slow = Slow(lab)
-    path = lab.path("out")
-    with open(path, "wb") as out:
-        child = start([TALLYD, "sample", "-n", "2", "--max-in-flight", "1", "--timeout", "20",
-                       slow.origin.url("/a"), slow.origin.url("/b")], stdout=out)
+    with open(lab.path("out"), "wb") as out, open(lab.path("err"), "wb") as err:
+        child = start([TALLYD, "sample", "-n", "2", "--max-in-flight", "1", "--timeout", "3s",
+                       slow.origin.url("/a"), slow.origin.url("/b")], stdout=out, stderr=err)
     lab.callback(child.kill)
     wait_for(lambda: slow.origin.requests == 1, "the one sample in flight")
     child.send_signal(signal.SIGTERM)
-    slow.opened.set()
     assert child.wait(30) == 3
-    with open(path, encoding="utf-8") as file:
-        reports = parse_text(file.read())
-    assert reports == [(slow.origin.url("/a"), {"200": 1, "aborted": 1}),
-                       (slow.origin.url("/b"), {"aborted": 2})], reports
+    with open(lab.path("out"), encoding="utf-8") as file:
+        assert parse_text(file.read()) == [
+            (slow.origin.url("/a"), {"aborted": 1, "first_byte_timeout": 1})]
+    with open(lab.path("err"), encoding="utf-8") as file:
+        assert "1 of 2 sites" in file.read()
 
 
 main()

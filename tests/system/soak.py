@@ -10,7 +10,8 @@ from lab import (CertificateAuthority, Daemon, Haproxy, Nginx, case, check_log, 
 SECONDS = float(os.environ.get("TALLYD_SOAK_SECONDS", "30"))
 SITES = int(os.environ.get("TALLYD_SOAK_SITES", "200"))
 INTERVAL = float(os.environ.get("TALLYD_SOAK_INTERVAL", "3"))
-GROWTH_BYTES = 256 * 1024  # of resident memory, after the warm-up
+# of resident memory after the warm-up, which a short run has hardly behind it at its end
+GROWTH_BYTES = 256 * 1024 if SECONDS >= 300 else 4 * 1024 * 1024
 SAMPLES = 5
 
 
@@ -36,12 +37,10 @@ def nothing_is_skipped_miscounted_or_leaked(lab):
     rounds = max(4, int(SECONDS / INTERVAL))
     warm = max(2, rounds // 4)
     daemon.wait_for_reports(warm * SITES, limit=warm * INTERVAL + 60)
-    # the least of several looks: what is in flight comes and goes
-    before = min(look(daemon, INTERVAL))
+    before = look(daemon, INTERVAL)
     daemon.wait_for_reports((rounds - warm) * SITES, limit=rounds * INTERVAL + 60)
-    after = min(look(daemon, INTERVAL))
+    after = look(daemon, INTERVAL)
     judged = memory_is_judged(daemon)
-    fds = daemon.fds()
     log = daemon.stop()
 
     check_log(log, {name: INTERVAL for name in names})
@@ -56,20 +55,20 @@ def nothing_is_skipped_miscounted_or_leaked(lab):
         nginx.wait_for_requests(sums[url], path)
     wait_for(lambda: haproxy.statuses == sums[urls[2]],
              lambda: f"haproxy {haproxy.statuses}, reports {sums[urls[2]]}")
-    # files, loops, pools: some tens, and what is in flight; far from one a sample
-    assert fds < 60 + SITES, fds
+    # what is in flight differs from look to look, by a handle's two or three at a time
+    assert after[1] - before[1] <= 32, f"{before[1]} descriptors, then {after[1]}"
     if judged:
-        assert after - before <= GROWTH_BYTES, f"{before} bytes resident, then {after}"
+        assert after[0] - before[0] <= GROWTH_BYTES, f"{before[0]} bytes resident, then {after[0]}"
 
 
 def look(daemon, seconds):
-    """Resident memory, ten times over a time."""
+    """The least of resident memory and of descriptors, in ten looks over a time."""
     seen = []
     for _ in range(10):
         target = len(daemon.reports()) + max(1, int(SITES * seconds / INTERVAL / 10))
         daemon.wait_for(lambda target=target: len(daemon.reports()) >= target, "more reports")
-        seen.append(daemon.rss_bytes())
-    return seen
+        seen.append((daemon.rss_bytes(), daemon.fds()))
+    return tuple(map(min, zip(*seen)))
 
 
 main()

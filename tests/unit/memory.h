@@ -1,30 +1,31 @@
 /* Allocations that fail on demand, to be included by one file of a test program. A test makes the
- * k-th allocation fail for every k, until the code under test gets by with k of them. The
- * sanitizers bring allocators of their own; such a test does not run under them (MEMORY_CAN_FAIL),
- * but does under valgrind, which finds what was not given back. */
+ * k-th allocation fail for every k, until the code under test gets by with k of them. Where other
+ * allocators stand in the way (the sanitizers', valgrind's unless it is started with
+ * --soname-synonyms=somalloc=nouserintercepts), memory_can_fail() says so and such tests do not
+ * run. Valgrind so started also finds what was not given back. */
 #pragma once
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
-#define MEMORY_CAN_FAIL 0
+#define MEMORY_IS_TAKEN
 #endif
 #endif
-#if !defined(MEMORY_CAN_FAIL) && defined(__SANITIZE_ADDRESS__)
-#define MEMORY_CAN_FAIL 0
-#endif
-#ifndef MEMORY_CAN_FAIL
-#define MEMORY_CAN_FAIL 1
+#if defined(__SANITIZE_ADDRESS__)
+#define MEMORY_IS_TAKEN
 #endif
 
-static size_t memory_left = SIZE_MAX; /* allocations before the one that fails; SIZE_MAX: none */
+/* Allocations before the one that fails; SIZE_MAX: none. Volatile, as compilers know that malloc()
+ * looks at no variable of ours. */
+static volatile size_t memory_left = SIZE_MAX;
 
-#if MEMORY_CAN_FAIL
+#ifndef MEMORY_IS_TAKEN
 static int memory_fails(void) {
     if (memory_left == SIZE_MAX) {
         return 0;
@@ -71,3 +72,13 @@ void *reallocarray(void *memory, size_t n, size_t size) {
     return realloc(memory, bytes);
 }
 #endif
+
+static bool memory_can_fail(void) {
+    void *(*volatile allocate)(size_t) = malloc; /* or the call and its free() cancel out */
+    memory_left = 0;
+    void *memory = allocate(1);
+    bool fails = memory == NULL;
+    memory_left = SIZE_MAX;
+    free(memory);
+    return fails;
+}

@@ -41,7 +41,7 @@ START_TEST(an_event_holds_the_configuration_and_a_safe_sentence) {
 END_TEST
 
 START_TEST(without_memory_there_is_no_record_and_nothing_is_kept) {
-    if (!MEMORY_CAN_FAIL) {
+    if (!memory_can_fail()) {
         return;
     }
     struct report *report = make_report(&site, 1);

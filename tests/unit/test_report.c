@@ -338,7 +338,7 @@ int main(void) {
     tcase_add_test_raise_signal(tests, a_reason_for_what_is_not_judged_is_a_mistake, SIGABRT);
     tcase_add_test_raise_signal(tests, an_error_without_a_reason_is_a_mistake, SIGABRT);
     tcase_add_test_raise_signal(tests, a_round_that_began_before_its_slot_is_a_mistake, SIGABRT);
-    if (MEMORY_CAN_FAIL) {
+    if (memory_can_fail()) {
         tcase_add_test(tests, without_memory_there_is_no_report_and_no_reference);
     }
     suite_add_tcase(suite, tests);

@@ -94,6 +94,9 @@ static const struct {
     {"http://1.2.3.4./", "has a host that looks like an IPv4 address and is none"},
     {"http://a..b/", "has a host name with a part that is empty or longer than 63 bytes"},
     {"http://.a/", "has a host name with a part that is empty or longer than 63 bytes"},
+    {"http://\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4"
+     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/",
+     "has a host that is not a host name"},
     {"http://a,b/", "has a host that is not a host name"},
     {"http://a%0ab/", "has a host that is not a host name"},
     {"http://a%00b/", "has a host that is not a host name"},

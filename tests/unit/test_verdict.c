@@ -51,6 +51,8 @@ START_TEST(one_failure_leaves_a_new_site_unknown_until_it_is_forgiven) {
     assert_level(&run, 31); /* 50 less 19 good ones */
     ck_assert_int_eq(judge(&run, 0), STATE_UNKNOWN);
     assert_level(&run, 11);
+    ck_assert_int_eq(judge_of(&run, 10, 10, 0), STATE_UNKNOWN);
+    assert_level(&run, 1);
     ck_assert_int_eq(judge(&run, 0), STATE_UP);
     ck_assert_int_eq(run.result.from, STATE_UNKNOWN);
 }
@@ -119,6 +121,10 @@ END_TEST
 
 START_TEST(down_asks_for_95_percent_of_what_was_judged) {
     struct site_run run = run_new();
+    judge_of(&run, 100, 100, 94);
+    ck_assert_int_ne(judge_of(&run, 100, 100, 95), STATE_DOWN);
+    ck_assert_int_eq(judge_of(&run, 100, 100, 95), STATE_DOWN);
+    run = run_new();
     judge_of(&run, 20, 5, 5);
     ck_assert_int_eq(judge_of(&run, 20, 5, 5), STATE_DOWN);
 }

@@ -30,7 +30,8 @@ class Result:
         return f"status {self.status}\nstdout: {self.out}\nstderr: {self.err}"
 
 
-def _check_words(err):
+def check_words(err):
+    """What a process said on stderr must not tell of a mistake of its own."""
     found = _NEVER.search(err)
     assert not found, f"{found.group(0)!r} in stderr:\n{err}"
 
@@ -70,7 +71,7 @@ def run_tallyd(*arguments, env=None, stdin=None, limit=60.0, cwd=None):
             texts.append(file.read().decode())
         done = Result(child.returncode, *texts, usage)
     assert ended, f"still there after {limit:g} s: {arguments}\n{done}"
-    _check_words(done.err)
+    check_words(done.err)
     return done
 
 
@@ -195,7 +196,7 @@ class Daemon:
                     status = self.wait()
                     assert status == 0, f"stopped with {status}: {self.err()}"
             if not self._lab.failed:
-                _check_words(self.err())
+                check_words(self.err())
         finally:
             if self.process.poll() is None:
                 self.process.kill()

@@ -1,0 +1,149 @@
+#include "config/plan.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct config *load(const char *text) {
+    struct config_messages messages = {0};
+    struct config *config = NULL;
+    int r = config_load_memory("FILE", text, strlen(text), &messages, &config);
+    config_messages_print(&messages, stderr);
+    config_messages_clear(&messages);
+    ck_assert_int_eq(r, 0);
+    return config;
+}
+
+static char *print(const struct config *config, size_t most_sites, uint64_t fd_limit) {
+    char *text = NULL;
+    size_t n = 0;
+    FILE *to = open_memstream(&text, &n);
+    ck_assert_ptr_nonnull(to);
+    plan_print(config, most_sites, fd_limit, to);
+    fclose(to);
+    return text;
+}
+
+static const char three_sites[] =
+    "defaults: { body_limit: 100kB }\n"
+    "reports:\n"
+    "  - { to: file, path: /x, format: json }\n"
+    "  - { to: stdout, format: text, only: failed }\n"
+    "sites:\n"
+    "  - http://127.0.0.1/\n"
+    "  - { name: shop, url: https://shop.example.org/, samples: 50, interval: 10s }\n"
+    "  - { name: old, url: https://off.example.org/, enabled: no }\n"
+    "  - { name: \"a name that is much longer than its column is wide\","
+    " url: https://c/, deadline: 40s, samples: 1 }\n";
+
+START_TEST(the_page_is_as_it_was_agreed) {
+    struct config *config = load(three_sites);
+    char *text = print(config, 10, 1024);
+    /* bytes: 28,800 x (100,000 + 65,536 + 1,024 + 17); 432,000 x (… + 25 + 16,384);
+     * descriptors: 32 + 3 loops x 3 + 2 sinks + 11 samples + 3 rounds x 2 + 4 look-ups x 2;
+     * memory: 16 MiB + 4 KiB + texts + 11 x 74 KiB + 6 x 60 KiB + 3 x 40 KiB + 71 x 128 + 1 MiB */
+    static const char page[] =
+        "site                              interval  deadline  samples/s  requests/day  bytes/day"
+        "    log/day\n"
+        "http://127.0.0.1/                       1m       25s      0.333         28800    4.80 GB"
+        "    1.09 MB\n"
+        "shop                                   10s       10s      5.000        432000    79.0 GB"
+        "    6.47 MB  40 of 50 not sent if it hangs\n"
+        "old                                     1m       25s   disabled\n"
+        "a name that is much longer than…        1m       40s      0.017          1440     263 MB"
+        "    1.12 MB\n"
+        "total                                                     5.350        462240    84.1 GB"
+        "    8.68 MB\n"
+        "\n"
+        "a report waits for its order at the most\n"
+        "  40s       in ring 0, of interval 1m, with 2 sites (the deadline of a name that is much "
+        "longer than its column is wide)\n"
+        "  10s       in ring 1, of interval 10s, with 1 site (the deadline of shop)\n"
+        "\n"
+        "sites        4, 3 enabled, in 2 rings\n"
+        "in flight    11 samples at the most\n"
+        "descriptors  68 at the most, of 1024\n"
+        "memory       19.2 MB at the most\n";
+    ck_assert_msg(strncmp(text, page, strlen(page)) == 0, "%s", text);
+    free(text);
+    config_unref(config);
+}
+END_TEST
+
+START_TEST(descriptors_are_counted_from_the_configuration) {
+    struct config *config = load(three_sites);
+    ck_assert_uint_eq(plan_fds(config), 32 + 3 * 3 + 2 + 11 + 3 * 2 + 4 * 2);
+    config_unref(config);
+    config = load("max_in_flight: 7\nworkers: 4\nsites: [ https://a/, https://b/ ]\n");
+    ck_assert_uint_eq(plan_fds(config), 32 + 6 * 3 + 1 + 7 + 2 * 2 + 4 * 2);
+    config_unref(config);
+}
+END_TEST
+
+START_TEST(max_in_flight_and_the_look_ups_have_caps) {
+    char text[64 * 1000] = "max_in_flight: 100\nsites:\n";
+    size_t n = strlen(text);
+    for (int i = 0; i < 1000; i++) {
+        n += (size_t)sprintf(text + n, "  - https://host%d/\n", i);
+    }
+    struct config *config = load(text);
+    ck_assert_uint_eq(plan_fds(config), 32 + 3 * 3 + 1 + 100 + 100 * 2 + 64 * 2);
+    char *page = print(config, 3, 400);
+    ck_assert_ptr_nonnull(strstr(page, "\n… and 997 more\ntotal "));
+    ck_assert_ptr_null(strstr(page, "https://host3/"));
+    ck_assert_ptr_nonnull(strstr(page, "100 samples at the most (max_in_flight; 5000 if every "
+                                       "site hung)\n"));
+    ck_assert_ptr_nonnull(
+        strstr(page, "descriptors  470 at the most, of 400: TOO FEW; raise the limit"));
+    ck_assert_ptr_nonnull(strstr(page, " 333.333      28800000 "));
+    free(page);
+    page = print(config, 0, UINT64_MAX);
+    ck_assert_ptr_nonnull(strstr(page, "descriptors  470 at the most, without limit\n"));
+    free(page);
+    config_unref(config);
+}
+END_TEST
+
+START_TEST(many_rings_are_summed_up) {
+    char text[4096] = "sites:\n";
+    size_t n = strlen(text);
+    for (int i = 0; i < 25; i++) {
+        n += (size_t)sprintf(text + n, "  - { url: https://host%d/, interval: %ds }\n", i, 60 + i);
+    }
+    sprintf(text + n, "  - { url: https://last/, interval: 200s, deadline: 190s }\n");
+    struct config *config = load(text);
+    char *page = print(config, 1, 1024);
+    ck_assert_ptr_nonnull(strstr(page, "in ring 19, "));
+    ck_assert_ptr_null(strstr(page, "in ring 20, "));
+    ck_assert_ptr_nonnull(strstr(page, "  190s      over all, with 6 rings more\n"));
+    free(page);
+    config_unref(config);
+}
+END_TEST
+
+START_TEST(nothing_enabled_costs_nothing) {
+    struct config *config = load("defaults: { enabled: no }\nsites: [ https://a/ ]\n");
+    char *page = print(config, 9, 1024);
+    ck_assert_ptr_nonnull(strstr(page, "in flight    0 samples at the most\n"));
+    ck_assert_uint_eq(plan_fds(config), 32 + 3 * 3 + 1);
+    free(page);
+    config_unref(config);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("plan");
+    TCase *tests = tcase_create("plan");
+    tcase_add_test(tests, the_page_is_as_it_was_agreed);
+    tcase_add_test(tests, descriptors_are_counted_from_the_configuration);
+    tcase_add_test(tests, max_in_flight_and_the_look_ups_have_caps);
+    tcase_add_test(tests, many_rings_are_summed_up);
+    tcase_add_test(tests, nothing_enabled_costs_nothing);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failures = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failures > 0 ? 1 : 0;
+}
