@@ -387,6 +387,26 @@ START_TEST(a_line_left_half_written_in_a_rotated_log_is_whole_in_the_next) {
 }
 END_TEST
 
+/* The repair of the new file stands before the line, and takes its number. */
+START_TEST(a_line_in_work_leaves_its_number_to_a_repair_before_it) {
+    const char *path = far_log(""), *aside = scratch("log.1");
+    struct sink *sink = open_sink(path, "json", SINK_ONLY_ALL);
+    push(sink, 1, 20);
+    limit_files(size_of(path) + 100);
+    push(sink, 21, 22);
+    ck_assert_int_eq(rename(path, aside), 0);
+    scratch_write(path, "{\"v\":1,\"record\":\"rep", 20);
+    sink_reopen(sink);
+    wait_until(sink_is_settled(sink));
+    lift_limit();
+    struct log_check log = {.seq = 20};
+    log_check_file(&log, path, NULL);
+    ck_assert_uint_eq(log.torn, 1);
+    ck_assert_uint_eq(log.reports, 2);
+    sink_free(sink);
+}
+END_TEST
+
 START_TEST(what_must_not_be_opened_leaves_the_old_log_in_use) {
     const char *path = scratch("log"), *aside = scratch("log.1");
     struct sink *sink = open_sink(path, "json", SINK_ONLY_ALL);
@@ -681,6 +701,7 @@ int main(void) {
     tcase_add_test(tcase, a_log_cut_to_nothing_goes_on_at_its_start);
     tcase_add_test(tcase, a_log_cut_in_the_middle_of_a_line_gets_the_line_whole);
     tcase_add_test(tcase, a_line_left_half_written_in_a_rotated_log_is_whole_in_the_next);
+    tcase_add_test(tcase, a_line_in_work_leaves_its_number_to_a_repair_before_it);
     tcase_add_loop_test(tcase, what_must_not_be_opened_leaves_the_old_log_in_use, 0, 3);
     tcase_add_test(tcase, a_deleted_log_whose_directory_is_gone_waits_and_comes_back);
     tcase_add_test(tcase, a_closed_sink_goes_on_with_its_numbers);
