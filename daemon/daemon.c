@@ -96,7 +96,7 @@ static void on_closed(const struct round *round, struct report *report, void *ar
     struct daemon *daemon = arg;
     nsec_t now = clock_now();
     char why[200];
-    if (report != NULL && watch_judge(daemon->watched, report, now, why, sizeof why)) {
+    if (report != NULL && watch_judge(daemon->watched, report, round->began, why, sizeof why)) {
         engine_event(daemon->engine, report->site, report->config, &report->verdict, why);
     }
     schedule_done(daemon->schedule, round->site->name, now);

@@ -71,14 +71,14 @@ static void explain(const struct report *report, char *ret_why, size_t why_size)
     }
 }
 
-bool watch_judge(struct watch_list *list, struct report *report, nsec_t now, char *ret_why,
+bool watch_judge(struct watch_list *list, struct report *report, nsec_t began, char *ret_why,
                  size_t why_size) {
     const struct site *site = config_find(list->config, report->site->name);
     if (site == NULL || !asks_the_same(site, report->site)) {
         return false;
     }
     struct verdict *verdict = &list->verdicts[index_of(list, site)];
-    verdict_judge(verdict, now, site->interval, report->planned, report->judged, report->failed,
+    verdict_judge(verdict, began, site->interval, report->planned, report->judged, report->failed,
                   &report->verdict);
     report->has_verdict = true;
     if (!verdict_is_change(&report->verdict)) {

@@ -13,8 +13,8 @@ struct watch_list;
 struct watch_list *watch_list_new(struct config *config, const struct watch_list *before);
 void watch_list_free(struct watch_list *list);
 
-/* Judges a closed round and puts the verdict into its report. True: the site's state changed in a
- * way to tell (not from unknown to up), and `ret_why` says why in a sentence. A round of a site
- * that is gone, or asks something else by now, is not judged. */
-bool watch_judge(struct watch_list *list, struct report *report, nsec_t now, char *ret_why,
+/* Judges a closed round, which began at `began`, and puts the verdict into its report. True: the
+ * site's state changed in a way to tell (not from unknown to up), and `ret_why` says why in a
+ * sentence. A round of a site that is gone, or asks something else by now, is not judged. */
+bool watch_judge(struct watch_list *list, struct report *report, nsec_t began, char *ret_why,
                  size_t why_size);

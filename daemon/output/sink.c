@@ -290,6 +290,14 @@ static void handle_error(struct sink *sink, int error) {
     }
 }
 
+/* A timer, as an event made active from a callback runs before the loop looks at anything else. */
+static void go_on_later(struct sink *sink) {
+    struct timeval now = {0};
+    if (event_add(sink->turn, &now) != 0) {
+        event_active(sink->turn, 0, 0);
+    }
+}
+
 static bool has_work(const struct sink *sink) {
     return sink->current.taken || !backlog_is_empty(&sink->backlog) ||
            target_is_torn(&sink->target);
@@ -315,7 +323,7 @@ static void work(struct sink *sink, bool ask_now) {
     if (r < 0) {
         handle_error(sink, -r);
     } else if (has_work(sink)) {
-        event_active(sink->turn, 0, 0);
+        go_on_later(sink);
     } else if (sink->failing != NULL) {
         end_failing(sink);
         log_notice("%s: written again; %" PRIu64 " records were lost", sink_name(sink),

@@ -198,13 +198,17 @@ static void on_tidy(evutil_socket_t fd, short what, void *arg) {
 static void deliver_prepare(struct mail *mail, void *receiver) {
     (void)mail;
     struct writer *writer = receiver;
+    struct config *config = writer->prepare_config;
+    writer->prepare_config = NULL; /* before the answer, after which another request may come */
+    struct answer *answer = NULL;
     if (!writer->stopped) {
-        struct answer *answer = writer->prepared;
-        answer->error = sink_set_prepare(&writer->sinks, writer->prepare_config, &answer->why);
+        answer = writer->prepared;
+        answer->error = sink_set_prepare(&writer->sinks, config, &answer->why);
+    }
+    config_unref(config);
+    if (answer != NULL) {
         post_answer(writer, answer, deliver_prepared);
     }
-    config_unref(writer->prepare_config);
-    writer->prepare_config = NULL;
 }
 
 static void deliver_commit(struct mail *mail, void *receiver) {

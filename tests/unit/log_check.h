@@ -18,6 +18,7 @@ struct log_check {
     uint64_t lost;                          /* records that the losses state */
     uint64_t first_round, last_round;       /* of the reports; rounds must ascend */
     char why[64];                           /* of the last loss with a count */
+    bool ends_in_loss;
 };
 
 static inline int64_t log_integer(const json_t *object, const char *key) {
@@ -54,7 +55,8 @@ static inline void log_check_line(struct log_check *check, const char *line, siz
     if (boot == NULL || strcmp(of_boot, boot) == 0) {
         const char *kind = json_string_value(json_object_get(object, "record"));
         uint64_t seq = (uint64_t)log_integer(object, "seq");
-        if (strcmp(kind, "lost") == 0) {
+        check->ends_in_loss = strcmp(kind, "lost") == 0;
+        if (check->ends_in_loss) {
             log_check_loss(check, object, seq);
         } else if (strcmp(kind, "report") == 0) {
             uint64_t round = (uint64_t)log_integer(object, "round");

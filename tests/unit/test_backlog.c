@@ -110,13 +110,13 @@ END_TEST
 /* Whatever happens, what is taken tells of every record once, in order, and no two gaps touch. */
 START_TEST(records_and_gaps_account_for_everything_in_order) {
     struct chance chance = chance_new("backlog");
-    for (int run = 0; run < 200; run++) {
+    for (int run = 0; run < 40; run++) {
         struct backlog backlog;
         backlog_init(&backlog, 1 + chance_below(&chance, 40));
         uint64_t given = 0, taken = 0;
         bool after_gap = false;
-        for (int step = 0; step < 400 || taken < given; step++) {
-            uint64_t choice = step < 400 ? chance_below(&chance, 5) : 4;
+        for (int step = 0; step < 300 || taken < given; step++) {
+            uint64_t choice = step < 300 ? chance_below(&chance, 5) : 4;
             struct backlog_item item;
             if (choice < 2) {
                 push(&backlog, ++given, "why");

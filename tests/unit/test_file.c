@@ -119,7 +119,7 @@ START_TEST(a_torn_repair_is_repaired) {
     const char *path = scratch("twice.log");
     for (size_t n = 1; n <= strlen(LOST); n++) {
         char before[1024];
-        snprintf(before, sizeof before, "%s%.*s%s", LINE, (int)n, LOST, REPORT + n);
+        snprintf(before, sizeof before, "%s%.*s%s", LINE, (int)n, LOST, &REPORT[n]);
         scratch_write(path, before, strlen(before));
         struct file file = open_ok(path);
         ck_assert_uint_eq(file.torn_bytes, strlen(REPORT));

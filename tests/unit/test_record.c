@@ -79,6 +79,10 @@ START_TEST(only_chooses_by_failures_and_by_changes) {
         ck_assert_int_eq(record_matches(rows[i].record, SINK_ONLY_FAILED), rows[i].failed);
         ck_assert_int_eq(record_matches(rows[i].record, SINK_ONLY_CHANGES), rows[i].changes);
     }
+    changed->report->verdict.from = STATE_UNKNOWN; /* that a site is up at first is no change */
+    ck_assert(!record_matches(changed, SINK_ONLY_CHANGES));
+    changed->report->verdict.from = STATE_DOWN;
+    ck_assert(record_matches(changed, SINK_ONLY_CHANGES));
     changed->report->has_verdict = false; /* `tallyd sample` knows no states */
     ck_assert(!record_matches(changed, SINK_ONLY_CHANGES));
     record_free(good);

@@ -251,9 +251,14 @@ END_TEST
 START_TEST(no_more_than_its_places_are_asked_at_a_time) {
     enum { LOOKUPS = 100 };
     char host[64];
+    /* one try, which ends long after those that wait have given up */
+    struct config once = config;
+    once.resolver_timeout = 3 * NSEC_PER_SEC;
+    once.resolver_tries = 1;
+    ck_assert_int_eq(resolver_configure(resolver, &once), 0);
     for (unsigned i = 0; i < LOOKUPS; i++) {
         snprintf(host, sizeof host, "silent.n%u.test.", i);
-        begin(host, FAMILY_ANY, 150 * NSEC_PER_MSEC); /* less than one try */
+        begin(host, FAMILY_ANY, 100 * NSEC_PER_MSEC);
     }
     wait_for_all(LOOKUPS);
     ck_assert_uint_le(atomic_load(&server.questions), 64);
@@ -299,7 +304,9 @@ END_TEST
 START_TEST(without_descriptors_the_site_is_not_blamed) {
     int held[4096];
     unsigned n = 0;
-    struct rlimit limit = {.rlim_cur = 200, .rlim_max = 200};
+    struct rlimit limit;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = 200;
     ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0); /* of this test's own process */
     while (n < 4096 && (held[n] = dup(0)) >= 0) {
         n++;

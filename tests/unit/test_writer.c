@@ -134,6 +134,17 @@ static void prepare(struct writer *writer) {
     wait_until(prepared > before);
 }
 
+static unsigned count_lines(const char *path) {
+    size_t n;
+    unsigned lines = 0;
+    char *all = scratch_read(path, &n);
+    for (size_t i = 0; i < n; i++) {
+        lines += all[i] == '\n';
+    }
+    free(all);
+    return lines;
+}
+
 static void drain(struct writer *writer, nsec_t limit) {
     writer_drain(writer, limit, on_drained, &drained);
     wait_until(drained == 1);
@@ -278,6 +289,7 @@ START_TEST(a_stalled_reader_does_not_delay_other_logs_nor_the_stop) {
     add_sink(path, "json", SINK_ONLY_ALL);
     struct writer *writer = start(BOOT, false);
     post(writer, 1, 1000);
+    wait_until(count_lines(path) == 1000);
     nsec_t began = clock_now();
     drain(writer, 200 * NSEC_PER_MSEC);
     ck_assert_int_ge(clock_now() - began, 200 * NSEC_PER_MSEC);
@@ -310,7 +322,9 @@ START_TEST(a_broken_reader_is_told_on_the_control_loop_and_counted) {
 END_TEST
 
 /* The writer's thread hangs in a write(2) to a terminal that takes nothing: what a dead disk does
- * to it. The control loop goes on, and what it had to drop is stated afterwards. */
+ * to it. The control loop goes on, and what it had to drop is stated afterwards, before the next
+ * record
+ * (_i 0) or at the end. */
 START_TEST(a_stuck_writer_costs_records_that_are_stated_and_never_the_control_loop) {
     int reader = put_pipe(STDERR_FILENO);
     char filler[4096] = {0};
@@ -319,22 +333,20 @@ START_TEST(a_stuck_writer_costs_records_that_are_stated_and_never_the_control_lo
     add_sink(path, "json", SINK_ONLY_ALL);
     struct writer *writer = start(BOOT, true);
     for (int i = 0; i < 1000; i++) {
-        writer_progress(writer, "1 of 2");
+        writer_progress(writer, "1 of 2"); /* hangs in this before it sees a record */
     }
-    nsec_t began = clock_now();
     post(writer, 1, 20000);
-    ck_assert_int_lt(clock_now() - began, 5 * NSEC_PER_SEC);
-    ck_assert_uint_le(config_refs, 8192);
+    ck_assert_uint_eq(config_refs, 8192);
     ck_assert_int_eq(read(reader, filler, sizeof filler), sizeof filler);
     wait_until(config_refs == 0);
-    post(writer, 20001, 20001);
+    post(writer, 20001, _i == 0 ? 20001 : 20000);
     drain(writer, PATIENCE);
     ck_assert_uint_eq(unwritten, 0);
     struct log_check log = log_check(path);
-    ck_assert_uint_eq(log.reports + log.lost, 20001);
     ck_assert_uint_eq(log.losses, 1);
-    ck_assert_uint_ge(log.lost, 20000 - 2 * 8192);
-    ck_assert_uint_eq(log.last_round, 20001);
+    ck_assert_uint_eq(log.lost, 20000 - 8192);
+    ck_assert_uint_eq(log.reports, 8192 + (_i == 0 ? 1 : 0));
+    ck_assert_int_eq(log.ends_in_loss, _i == 1);
     ck_assert_str_eq(log.why, "the writer was stuck");
     writer_free(writer);
     close(reader);
@@ -421,7 +433,8 @@ int main(void) {
     tcase_add_test(tcase, logs_are_opened_anew_when_asked);
     tcase_add_test(tcase, a_stalled_reader_does_not_delay_other_logs_nor_the_stop);
     tcase_add_test(tcase, a_broken_reader_is_told_on_the_control_loop_and_counted);
-    tcase_add_test(tcase, a_stuck_writer_costs_records_that_are_stated_and_never_the_control_loop);
+    tcase_add_loop_test(
+        tcase, a_stuck_writer_costs_records_that_are_stated_and_never_the_control_loop, 0, 2);
     tcase_add_test(tcase, a_drain_of_a_stuck_writer_ends_at_its_limit);
     tcase_add_test(tcase, a_log_that_fails_makes_the_writer_unready_until_it_is_written_again);
     tcase_add_loop_test(tcase, a_writer_that_is_freed_at_once_leaves_nothing_behind, 0, 3);
