@@ -232,9 +232,9 @@ static void on_reconfigured(const char *why_not, void *arg) {
         log_error("reload refused, the old configuration stays: %s", why_not);
     } else {
         const struct difference *difference = &daemon->difference;
-        log_notice("reloaded: %zu sites; %zu added, %zu removed, %zu changed",
-                   daemon->next.config->n_sites, difference->added, difference->removed,
-                   difference->changed);
+        size_t n = daemon->next.config->n_sites;
+        log_notice("reloaded: %zu site%s; %zu added, %zu removed, %zu changed", n,
+                   n == 1 ? "" : "s", difference->added, difference->removed, difference->changed);
     }
     end_reload(daemon);
     begin_due(daemon);
@@ -397,8 +397,9 @@ static void clear(struct daemon *daemon) {
 static int run(struct daemon *daemon, struct config *config, struct engine_trust *trust) {
     int status = EXIT_FAILED;
     if (start(daemon, config, trust) == 0) {
-        log_notice("version %s: %zu sites in %zu rings", TALLYD_VERSION, config->n_sites,
-                   config->n_rings);
+        log_notice("version %s: %zu site%s in %zu ring%s", TALLYD_VERSION, config->n_sites,
+                   config->n_sites == 1 ? "" : "s", config->n_rings,
+                   config->n_rings == 1 ? "" : "s");
         begin_due(daemon);
         loop_run(engine_loop(daemon->engine));
         uint64_t unwritten = engine_unwritten(daemon->engine);

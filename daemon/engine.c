@@ -267,7 +267,8 @@ void engine_stop(struct engine *engine, bool now) {
     engine->stopping = true;
     engine->stopping_now = now;
     if (already && engine->draining) {
-        loop_stop(engine->loop); /* only the writer was still at it */
+        engine->unwritten = writer_unwritten(engine->writer); /* it alone was still at it */
+        loop_stop(engine->loop);
         return;
     }
     for (unsigned i = 0; i < engine->n_samplers; i++) {

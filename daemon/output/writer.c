@@ -273,12 +273,16 @@ static void deliver_record(struct mail *mail, void *receiver) {
 
 /* The control loop's side. */
 
+uint64_t writer_unwritten(const struct writer *writer) {
+    return atomic_load(&writer->shared.unwritten) + atomic_load(&writer->under_way) +
+           writer->missed[SINK_ONLY_ALL];
+}
+
 static void on_drain_limit(evutil_socket_t fd, short what, void *arg) {
     struct writer *writer = arg;
     (void)fd;
     (void)what;
-    end_drain(writer, atomic_load(&writer->shared.unwritten) + atomic_load(&writer->under_way) +
-                          writer->missed[SINK_ONLY_ALL]);
+    end_drain(writer, writer_unwritten(writer));
 }
 
 static int start(struct writer *writer, struct config *config, char **ret_why) {

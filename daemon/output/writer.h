@@ -45,6 +45,9 @@ void writer_reopen(
 void writer_drain(struct writer *writer, nsec_t limit, void (*done)(uint64_t unwritten, void *arg),
                   void *arg);
 
+/* How many records were posted and are not written yet, or never will be. */
+uint64_t writer_unwritten(const struct writer *writer);
+
 /* Replaces the progress line (copied; "" clears it). Drawn by the writer so that it never mixes
  * with reports on the same terminal. */
 void writer_progress(struct writer *writer, const char *line);
