@@ -198,13 +198,16 @@ static void on_tidy(evutil_socket_t fd, short what, void *arg) {
 static void deliver_prepare(struct mail *mail, void *receiver) {
     (void)mail;
     struct writer *writer = receiver;
+    struct answer *answer = writer->prepared;
     if (!writer->stopped) {
-        struct answer *answer = writer->prepared;
         answer->error = sink_set_prepare(&writer->sinks, writer->prepare_config, &answer->why);
-        post_answer(writer, answer, deliver_prepared);
     }
     config_unref(writer->prepare_config);
     writer->prepare_config = NULL;
+    if (!writer->stopped) {
+        /* last, as the next request may follow at once */
+        post_answer(writer, answer, deliver_prepared);
+    }
 }
 
 static void deliver_commit(struct mail *mail, void *receiver) {

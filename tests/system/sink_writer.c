@@ -2,7 +2,7 @@
  *
  *   sink_writer PATH BOOT COUNT PER_MSEC
  *
- * posts PER_MSEC reports of 5,000 bytes a millisecond, COUNT of them (0: until it is killed), prints
+ * posts PER_MSEC reports of 5,000 bytes a millisecond, COUNT of them (0: until it is killed), says
  * "posted", waits until they are written, and prints how many were not. */
 #include "../unit/fake_config.h"
 #include "base/loop.h"
