@@ -27,6 +27,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 enum { EXIT_OK = 0, EXIT_CONFIG = 2, EXIT_FAILED = 3 };
 enum { SITES_MANY = 10 }; /* from here on a reload that drops more than half is refused */
@@ -173,9 +174,18 @@ static void end_reload(struct daemon *daemon) {
     }
 }
 
+static bool has_same_labels(const struct site *a, const struct site *b) {
+    bool same = a->n_labels == b->n_labels;
+    for (size_t i = 0; i < a->n_labels && same; i++) {
+        same = strcmp(a->labels[i].name, b->labels[i].name) == 0 &&
+               strcmp(a->labels[i].value, b->labels[i].value) == 0;
+    }
+    return same;
+}
+
 static bool is_same_site(const struct site *a, const struct site *b) {
-    return strcmp(a->url_given, b->url_given) == 0 && a->enabled == b->enabled &&
-           a->interval == b->interval && a->timeout == b->timeout &&
+    return has_same_labels(a, b) && strcmp(a->url_given, b->url_given) == 0 &&
+           a->enabled == b->enabled && a->interval == b->interval && a->timeout == b->timeout &&
            a->dns_timeout == b->dns_timeout && a->deadline == b->deadline &&
            a->spread == b->spread && a->samples == b->samples && a->concurrency == b->concurrency &&
            a->addresses == b->addresses && a->family == b->family &&
@@ -409,6 +419,9 @@ static int run(struct daemon *daemon, struct config *config, struct engine_trust
             log_notice("stopped");
         }
         status = unwritten > 0 || daemon->broken ? EXIT_FAILED : EXIT_OK;
+        if (engine_is_stuck(daemon->engine)) {
+            _exit(EXIT_FAILED);
+        }
     }
     clear(daemon);
     return status;

@@ -281,6 +281,10 @@ uint64_t engine_unwritten(const struct engine *engine) {
     return engine->unwritten;
 }
 
+bool engine_is_stuck(const struct engine *engine) {
+    return writer_is_stuck(engine->writer);
+}
+
 uint64_t engine_samples(const struct engine *engine) {
     uint64_t sum = 0;
     for (unsigned i = 0; i < engine->n_samplers; i++) {

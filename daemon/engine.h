@@ -74,6 +74,8 @@ void engine_progress(struct engine *engine, const char *line);
  * `now`. */
 void engine_stop(struct engine *engine, bool now);
 uint64_t engine_unwritten(const struct engine *engine); /* records, once stopped */
+/* The writer hangs in a write to a dead disk; engine_free() would wait for it, perhaps for ever. */
+bool engine_is_stuck(const struct engine *engine);
 
 uint64_t engine_samples(const struct engine *engine); /* that have ended, ever */
 unsigned engine_running(const struct engine *engine); /* rounds that have not come back */

@@ -6,17 +6,17 @@
  *   daemon.c     `tallyd run`: the schedule, verdicts (watch.c), reload (reload.c), stop
  *   demo.c       `tallyd demo`: the daemon on an origin of its own
  *   engine.c     what they share: the loops, the order of reports, the writer; sees every folder
- *   base/        clock, log, loop (thread + event base + mailbox), text that came from outside,
- * URLs config/      the configuration as a value; the key rows; the YAML reader; what it will cost
+ *   base/        clock, log, loop (thread + event base + mailbox), text from outside, URLs
+ *   config/      the configuration as a value; the key rows; the YAML reader; what it will cost
  *   probe/       outcomes; one sample by libcurl; its classification; CA stores; the resolver
  *   sampling/    the schedule (pure); rounds; the sampling loop
  *   report/      tally, report, verdict, the order of reports (all pure); records
  *   output/      formats (a file each), log files, sinks, the writer's loop
  *   service/     signals; the demo's origin
  *
- * Data moves down that list: a slot of the schedule becomes a round, which a sampling loop fills
- * with samples; the closed round becomes a report, gets its verdict and its place in the order, and
- * leaves for the writer. Each folder includes only itself and those above it. */
+ * Data moves down that list: a slot of the schedule becomes a round, which a sampling loop fills with
+ * samples; the closed round becomes a report, gets its verdict and its place in the order, and leaves
+ * for the writer. Each folder includes only itself and those above it. */
 #include "daemon.h"
 #include "demo.h"
 #include "engine.h"
@@ -25,6 +25,7 @@
 #include "base/log.h"
 #include "config/plan.h"
 #include "probe/probe.h"
+#include "service/signals.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -188,6 +189,7 @@ int main(int argc, char **argv) {
     if (!hold_standard_streams()) {
         return EXIT_FAILED;
     }
+    signals_prepare();
     raise_fd_limit();
     int r = probe_global_init();
     if (r != 0) {

@@ -207,6 +207,9 @@ static int sample(struct config *config, struct engine_trust *trust) {
         begin_more(&sampling);
         loop_run(engine_loop(sampling.engine));
         status = status_of(&sampling);
+        if (engine_is_stuck(sampling.engine)) {
+            _exit(EXIT_FAILED);
+        }
     }
     signals_stop(sampling.signals);
     if (sampling.timer != NULL) {

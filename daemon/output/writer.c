@@ -30,7 +30,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#define STUCK_AFTER (5 * NSEC_PER_SEC)
+#define UNREADY_AFTER (5 * NSEC_PER_SEC)
+#define STUCK_AFTER   NSEC_PER_SEC
 
 enum {
     UNDER_WAY_MOST = 8192, /* records posted and not yet seen by the writer's loop */
@@ -445,8 +446,15 @@ void writer_progress(struct writer *writer, const char *line) {
     }
 }
 
-bool writer_is_ready(const struct writer *writer) {
+static bool is_busy_for(const struct writer *writer, nsec_t duration) {
     nsec_t busy_since = atomic_load(&writer->shared.busy_since);
-    return atomic_load(&writer->shared.failing) == 0 &&
-           (busy_since == 0 || clock_now() - busy_since < STUCK_AFTER);
+    return busy_since != 0 && clock_now() - busy_since >= duration;
+}
+
+bool writer_is_stuck(const struct writer *writer) {
+    return is_busy_for(writer, STUCK_AFTER);
+}
+
+bool writer_is_ready(const struct writer *writer) {
+    return atomic_load(&writer->shared.failing) == 0 && !is_busy_for(writer, UNREADY_AFTER);
 }

@@ -48,6 +48,10 @@ void writer_drain(struct writer *writer, nsec_t limit, void (*done)(uint64_t unw
 /* How many records were posted and are not written yet, or never will be. */
 uint64_t writer_unwritten(const struct writer *writer);
 
+/* Whether the writer's loop has been inside one write for over a second: a dead disk. Then writer_free()
+ * would wait for it, perhaps for ever; a process that wants to end must do so without. */
+bool writer_is_stuck(const struct writer *writer);
+
 /* Replaces the progress line (copied; "" clears it). Drawn by the writer so that it never mixes
  * with reports on the same terminal. */
 void writer_progress(struct writer *writer, const char *line);

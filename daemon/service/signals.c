@@ -35,6 +35,15 @@ static int listen_to(struct signals *signals, struct event_base *base, int numbe
     return event_add(event, NULL) == 0 ? 0 : -ENOMEM;
 }
 
+void signals_prepare(void) {
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+    signal(SIGCHLD, SIG_DFL);
+    sigset_t none;
+    sigemptyset(&none);
+    pthread_sigmask(SIG_SETMASK, &none, NULL);
+}
+
 int signals_start(struct event_base *base, const struct signals_handlers *handlers,
                   struct signals **ret_signals) {
     struct signals *signals = calloc(1, sizeof *signals);
@@ -42,11 +51,6 @@ int signals_start(struct event_base *base, const struct signals_handlers *handle
         return -ENOMEM;
     }
     signals->handlers = *handlers;
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGCHLD, SIG_DFL);
-    sigset_t none;
-    sigemptyset(&none);
-    pthread_sigmask(SIG_SETMASK, &none, NULL);
     if (listen_to(signals, base, SIGTERM) != 0 || listen_to(signals, base, SIGINT) != 0 ||
         (handlers->on_reload != NULL && listen_to(signals, base, SIGHUP) != 0) ||
         (handlers->on_reopen != NULL && listen_to(signals, base, SIGUSR1) != 0)) {

@@ -4,6 +4,11 @@
 struct event_base;
 struct signals;
 
+/* Before anything is written: ignores SIGPIPE and SIGXFSZ (a reader that has gone, and a file that may not
+ * grow, are errors of a write), and undoes an ignored SIGCHLD and blocked signals that may have been
+ * inherited. */
+void signals_prepare(void);
+
 struct signals_handlers {
     void (*on_reload)(void *arg); /* SIGHUP; NULL: left as it is */
     void (*on_reopen)(void *arg); /* SIGUSR1; NULL: left as it is */
@@ -13,6 +18,7 @@ struct signals_handlers {
 
 /* Also ignores SIGPIPE (a reader that has gone is an error of a write) and undoes an ignored
  * SIGCHLD or blocked signals that may have been inherited. 0 or -ENOMEM. */
+/* 0 or -ENOMEM. */
 int signals_start(struct event_base *base, const struct signals_handlers *handlers,
                   struct signals **ret_signals);
 void signals_stop(struct signals *signals); /* before the base goes; NULL does nothing */
