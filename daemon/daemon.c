@@ -280,7 +280,7 @@ static void on_read(struct reload_result *result, void *arg) {
         }
         log_error("%s; the CAs that were read before stay in use", daemon->next.why_no_trust);
     }
-    if (config->workers != before->workers) {
+    if (config->workers != engine_workers(daemon->engine)) {
         log_warning("workers: %u takes effect with the next start", config->workers);
     }
     daemon->difference = difference;
@@ -290,10 +290,11 @@ static void on_read(struct reload_result *result, void *arg) {
 
 static void start_reload(struct daemon *daemon) {
     daemon->reload_again = false;
-    int r = reload_start(daemon->path, engine_config(daemon->engine)->workers,
-                         engine_loop(daemon->engine), on_read, daemon, &daemon->reload);
+    int r = reload_start(daemon->path, engine_workers(daemon->engine), engine_loop(daemon->engine),
+                         on_read, daemon, &daemon->reload);
     if (r != 0) {
         log_error("reload refused, the old configuration stays: %s", strerror(-r));
+        engine_reopen(daemon->engine);
     }
 }
 
@@ -428,6 +429,7 @@ static int run(struct daemon *daemon, struct config *config, struct engine_trust
 }
 
 int daemon_run(const char *config_path) {
+    signals_hold(); /* one that comes while we start is served afterwards */
     struct daemon daemon = {.path = config_path};
     struct config *config = NULL;
     struct config_messages messages = {0};

@@ -34,7 +34,7 @@ struct engine {
     unsigned running;
     bool has_trust;
     bool closing; /* a round's report is on its way into the order */
-    bool stopping, stopping_now, draining;
+    bool finishing, stopping, stopping_now, draining;
     uint64_t unwritten;
     void (*on_closed)(const struct round *, struct report *, void *);
     void *arg;
@@ -122,13 +122,12 @@ static void discard_report(void *report) {
 static void send_reports(struct engine *engine) {
     struct report *report;
     while ((report = queue_pop(engine->queue)) != NULL) {
-        const char *name = report->site->name;
         struct record *record = record_new_report(report);
         if (record == NULL) {
-            log_error("out of memory: a report of %s is lost", name);
-            continue;
+            log_error("out of memory: a report is lost"); /* and with it the name */
+        } else {
+            writer_post(engine->writer, record);
         }
-        writer_post(engine->writer, record);
     }
 }
 
@@ -139,12 +138,15 @@ static void on_drained(uint64_t unwritten, void *arg) {
 }
 
 static void drain_when_done(struct engine *engine) {
-    if (!engine->stopping || engine->running > 0 || engine->closing || engine->draining) {
+    if ((!engine->finishing && !engine->stopping) || engine->running > 0 || engine->closing ||
+        engine->draining) {
         return;
     }
     engine->draining = true;
-    writer_drain(engine->writer, engine->stopping_now ? drain_limit_now : drain_limit, on_drained,
-                 engine);
+    nsec_t limit = engine->stopping_now ? drain_limit_now
+                   : engine->stopping   ? drain_limit
+                                        : WRITER_NO_LIMIT;
+    writer_drain(engine->writer, limit, on_drained, engine);
 }
 
 static void on_round_closed(struct round *round) {
@@ -259,14 +261,18 @@ void engine_progress(struct engine *engine, const char *line) {
 
 /* ---- start and stop ---- */
 
+void engine_finish(struct engine *engine) {
+    engine->finishing = true;
+    drain_when_done(engine);
+}
+
 void engine_stop(struct engine *engine, bool now) {
     if (engine->stopping && (!now || engine->stopping_now)) {
         return;
     }
-    bool already = engine->stopping;
     engine->stopping = true;
     engine->stopping_now = now;
-    if (already && engine->draining) {
+    if (engine->draining) {
         engine->unwritten = writer_unwritten(engine->writer); /* it alone was still at it */
         loop_stop(engine->loop);
         return;
@@ -295,6 +301,10 @@ uint64_t engine_samples(const struct engine *engine) {
 
 unsigned engine_running(const struct engine *engine) {
     return engine->running;
+}
+
+unsigned engine_workers(const struct engine *engine) {
+    return engine->n_samplers;
 }
 
 struct loop *engine_loop(const struct engine *engine) {

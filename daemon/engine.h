@@ -39,6 +39,7 @@ struct engine_options {
 int engine_new(const struct engine_options *options, struct engine **ret_engine, char **ret_why);
 void engine_free(struct engine *engine); /* drained, or never started a round */
 
+unsigned engine_workers(const struct engine *engine);      /* sampling loops; never changes */
 struct loop *engine_loop(const struct engine *engine);     /* the control loop */
 struct config *engine_config(const struct engine *engine); /* borrowed: the one in force */
 
@@ -68,6 +69,10 @@ bool engine_has_trust(const struct engine *engine); /* there are trust stores in
 
 void engine_reopen(struct engine *engine); /* log files whose path is another file by now */
 void engine_progress(struct engine *engine, const char *line);
+
+/* When every round that has begun is written, however long its reader takes, the control loop stops. An
+ * engine_stop() meanwhile ends the waiting. */
+void engine_finish(struct engine *engine);
 
 /* No sample starts any more; those in flight end by themselves, or with `now` at once. When all
  * reports are written, or could not be in time, the control loop stops. May be called again with

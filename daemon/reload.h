@@ -1,5 +1,6 @@
-/* Reading the configuration anew, aside: on a thread of its own, so that neither 100,000 sites nor
- * a slow disk moves a round's start. */
+/* Reading the configuration anew, aside: on a thread of its own, so that a slow disk or the parsing of
+ * 100,000 sites moves no round's start. Comparing and applying it is the control loop's, and costs it
+ * time in proportion to the number of sites. */
 #pragma once
 
 #include "base/loop.h"

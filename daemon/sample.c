@@ -87,8 +87,7 @@ static void begin_more(struct sampling *sampling) {
         sampling->begun++;
     }
     if (!sampling->stopping && sampling->closed == sampling->config->n_sites) {
-        sampling->stopping = true;
-        engine_stop(sampling->engine, false);
+        engine_finish(sampling->engine);
     }
 }
 

@@ -4,16 +4,12 @@
 
 #include <errno.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 enum { MESSAGE_BYTES = 1024 };
-
-/* the program's one mutable global */
-static atomic_int most_detailed = LOG_LEVEL_NOTICE;
 
 static const struct {
     const char *priority; /* sd-daemon(3) */
@@ -22,17 +18,9 @@ static const struct {
     [LOG_LEVEL_ERROR] = {"<3>", "error: "},
     [LOG_LEVEL_WARNING] = {"<4>", "warning: "},
     [LOG_LEVEL_NOTICE] = {"<5>", ""},
-    [LOG_LEVEL_DEBUG] = {"<7>", "debug: "},
 };
 
-void log_set_level(enum log_level level) {
-    atomic_store(&most_detailed, level);
-}
-
 void log_message(enum log_level level, const char *format, ...) {
-    if ((int)level > atomic_load(&most_detailed)) {
-        return;
-    }
     int saved = errno;
     char raw[MESSAGE_BYTES];
     va_list args;

@@ -10,16 +10,12 @@ enum log_level {
     LOG_LEVEL_ERROR,   /* something asked for will not happen */
     LOG_LEVEL_WARNING, /* it will, but not as one would wish */
     LOG_LEVEL_NOTICE,  /* a change of the daemon's own condition */
-    LOG_LEVEL_DEBUG,
 };
 
-void log_set_level(
-    enum log_level most_detailed); /* default LOG_LEVEL_NOTICE; before threads start */
 void log_message(enum log_level level, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 #define log_error(...)    log_message(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warning(...)  log_message(LOG_LEVEL_WARNING, __VA_ARGS__)
 #define log_notice(...)   log_message(LOG_LEVEL_NOTICE, __VA_ARGS__)
-#define log_debug(...)    log_message(LOG_LEVEL_DEBUG, __VA_ARGS__)
 #define log_internal(...) log_message(LOG_LEVEL_ERROR, "internal: " __VA_ARGS__)

@@ -167,6 +167,9 @@ static const char *canonical_host(CURLU *u, const char *text, bool *ret_literal)
             return why;
         }
     }
+    if (strcmp(host, "0.0.0.0") == 0 || strcmp(host, "[::]") == 0) {
+        return "has the unspecified address as its host, to which nobody can connect";
+    }
     code = curl_url_set(u, CURLUPART_HOST, host, 0);
     if (code == CURLUE_OK) {
         code = curl_url_set(u, CURLUPART_FRAGMENT, NULL, 0);

@@ -70,6 +70,7 @@ struct writer {
 
     /* shared */
     atomic_uint under_way;     /* records posted and not yet seen */
+    atomic_bool drain_seen;    /* drain_missed is among the unwritten */
     atomic_bool reopening;     /* asked for and not yet seen */
     struct mail reopen;        /* under way meanwhile */
     _Atomic(char *) progress;  /* to be drawn; `draw` is under way while it is not NULL */
@@ -244,6 +245,7 @@ static void deliver_drain(struct mail *mail, void *receiver) {
     struct writer *writer = receiver;
     if (!writer->stopped) {
         sink_set_miss(&writer->sinks, writer->drain_missed);
+        atomic_store(&writer->drain_seen, true);
         writer->draining = true;
         event_active(writer->tidy, 0, 0);
     }
@@ -275,8 +277,9 @@ static void deliver_record(struct mail *mail, void *receiver) {
 /* The control loop's side. */
 
 uint64_t writer_unwritten(const struct writer *writer) {
+    bool drain_unseen = writer->drain_asked && !atomic_load(&writer->drain_seen);
     return atomic_load(&writer->shared.unwritten) + atomic_load(&writer->under_way) +
-           writer->missed[SINK_ONLY_ALL];
+           writer->missed[SINK_ONLY_ALL] + (drain_unseen ? writer->drain_missed[SINK_ONLY_ALL] : 0);
 }
 
 static void on_drain_limit(evutil_socket_t fd, short what, void *arg) {
@@ -424,7 +427,7 @@ void writer_drain(struct writer *writer, nsec_t limit, void (*done)(uint64_t unw
     writer->on_drained = done;
     writer->drained_arg = arg;
     struct timeval time = loop_timeval(limit);
-    if (event_add(writer->drain_limit, &time) != 0) {
+    if (limit != WRITER_NO_LIMIT && event_add(writer->drain_limit, &time) != 0) {
         log_warning("without memory for a timer the logs are waited for without a limit");
     }
     take_missed(writer, writer->drain_missed);

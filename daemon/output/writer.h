@@ -42,6 +42,7 @@ void writer_reopen(
 /* Once in a writer's life: `done` on the control loop when everything posted is written, or `limit`
  * has passed (kept by the control loop: the writer's may be stuck). The argument is how many
  * records were not written, and no log says so; one that two sinks miss counts twice. */
+#define WRITER_NO_LIMIT NSEC_UNKNOWN
 void writer_drain(struct writer *writer, nsec_t limit, void (*done)(uint64_t unwritten, void *arg),
                   void *arg);
 

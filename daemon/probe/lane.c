@@ -37,7 +37,7 @@ struct probe_lane {
 };
 
 /* What libevent watches for libcurl; hangs on the socket in libcurl (curl_multi_assign). */
-struct watch {
+struct socket_watch {
     struct probe_lane *lane;
     struct event event;
 };
@@ -96,7 +96,7 @@ static void drain(struct probe_lane *lane, CURLMcode code) {
 }
 
 static void on_socket(evutil_socket_t fd, short what, void *arg) {
-    struct watch *watch = arg;
+    struct socket_watch *watch = arg;
     struct probe_lane *lane = watch->lane;
     int action = (what & EV_READ ? CURL_CSELECT_IN : 0) | (what & EV_WRITE ? CURL_CSELECT_OUT : 0);
     int running;
@@ -113,7 +113,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg) {
 
 static int on_want_socket(CURL *easy, curl_socket_t fd, int want, void *arg, void *socket_arg) {
     struct probe_lane *lane = arg;
-    struct watch *watch = socket_arg;
+    struct socket_watch *watch = socket_arg;
     (void)easy;
     if (want == CURL_POLL_REMOVE) {
         if (watch != NULL) {

@@ -6,7 +6,10 @@
  * - A callback may come from inside ares_getaddrinfo(); so a lookup's end is always told later,
  * from an event of its own.
  * - There is no cancelling of one query. A lookup that nobody waits for any more stays until its
- *   queries have ended, and keeps its places among the QUERIES_MOST meanwhile.
+ *   queries have ended, but gives its places among the QUERIES_MOST to others, so that names that are
+ *   never answered do not starve the rest.
+ * - A lookup that had to wait for its places for long is our failure, not the name's.
+ * - The unspecified address (a sinkhole's answer) is none: the kernel would connect to ourselves.
  * - A channel does not see that resolv.conf changed. It is looked at once a minute, and at each
  *   resolver_configure(); the old channel goes when its queries have ended.
  * - Sockets are made here, close-on-exec, so that running out of descriptors is seen: c-ares calls
@@ -34,7 +37,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { QUERIES_MOST = 64 };
+enum {
+    QUERIES_MOST = 64,   /* under way that somebody waits for */
+    ORPHANS_MOST = 1024, /* and beyond, that nobody waits for any more: they cost memory alone */
+};
 enum { ADDRESSES_MOST = 256 }; /* of one lookup; more are not sampled */
 
 static const char resolv_conf[] = "/etc/resolv.conf";
@@ -46,13 +52,13 @@ struct channel {
     struct channel *next; /* of the retired ones */
     ares_channel ares;
     struct event timer;
-    struct watch *watches;
+    struct socket_watch *watches;
     unsigned queries; /* under way */
     int local_error;  /* errno of the last socket() that failed for want of our own resources */
 };
 
-struct watch {
-    struct watch *next;
+struct socket_watch {
+    struct socket_watch *next;
     struct channel *channel;
     int fd;
     struct event event;
@@ -70,15 +76,18 @@ struct query {
     struct channel *channel;
     int family;
     enum query_state state;
-    int status; /* c-ares', once ended */
-    bool local; /* it failed for want of our own resources */
+    int status;  /* c-ares', once ended */
+    bool local;  /* it failed for want of our own resources */
+    bool orphan; /* nobody waits for it any more */
+    nsec_t sent;
 };
 
 struct resolver_lookup {
     struct resolver *resolver;
     struct resolver_lookup *next, *previous; /* of those waiting for a place */
     bool waiting;
-    bool told; /* on_end was called, or never will be */
+    bool unsent; /* its time ended while it waited */
+    bool told;   /* on_end was called, or never will be */
     resolver_on_end *on_end;
     void *arg;
     char *host;
@@ -86,6 +95,7 @@ struct resolver_lookup {
     struct event end;        /* its time limit; made active at once when all queries have ended */
     bool out_of_memory;
     bool literal;
+    nsec_t limit;
     nsec_t started;
     struct address *addresses;
     size_t n_addresses;
@@ -98,7 +108,7 @@ struct resolver {
     struct event watch;      /* of resolv.conf, and of retired channels */
     struct event place_free; /* for those waiting */
     struct stat resolv_conf_was;
-    unsigned queries;
+    unsigned queries, orphans;
     struct resolver_lookup *first_waiting, *last_waiting;
     char *servers; /* as c-ares wants them; NULL: the system's */
     int try_ms;
@@ -126,7 +136,7 @@ static void on_channel_timer(evutil_socket_t fd, short what, void *arg) {
 }
 
 static void on_channel_socket(evutil_socket_t fd, short what, void *arg) {
-    struct channel *channel = ((struct watch *)arg)->channel;
+    struct channel *channel = ((struct socket_watch *)arg)->channel;
     ares_process_fd(channel->ares, what & EV_READ ? fd : ARES_SOCKET_BAD,
                     what & EV_WRITE ? fd : ARES_SOCKET_BAD);
     arm_timer(channel); /* the watch may be gone by now */
@@ -134,11 +144,11 @@ static void on_channel_socket(evutil_socket_t fd, short what, void *arg) {
 
 static void on_want_socket(void *arg, ares_socket_t fd, int readable, int writable) {
     struct channel *channel = arg;
-    struct watch **at = &channel->watches;
+    struct socket_watch **at = &channel->watches;
     while (*at != NULL && (*at)->fd != fd) {
         at = &(*at)->next;
     }
-    struct watch *watch = *at;
+    struct socket_watch *watch = *at;
     if (watch != NULL) {
         event_del(&watch->event);
     }
@@ -334,6 +344,7 @@ static void stop_waiting(struct resolver_lookup *lookup) {
     for (int i = 0; i < 2; i++) {
         if (lookup->queries[i].state == QUERY_WAITING) {
             lookup->queries[i].state = QUERY_UNWANTED;
+            lookup->unsent = true;
         }
     }
 }
@@ -351,6 +362,10 @@ static bool is_known(const struct resolver_lookup *lookup, const struct address 
 static void keep_address(struct resolver_lookup *lookup, int family, const void *bytes) {
     struct address address = {.family = family};
     memcpy(address.bytes, bytes, family == AF_INET ? 4 : 16);
+    static const unsigned char unspecified[sizeof address.bytes];
+    if (memcmp(address.bytes, unspecified, sizeof unspecified) == 0) {
+        return;
+    }
     if (lookup->n_addresses >= ADDRESSES_MOST || is_known(lookup, &address)) {
         return;
     }
@@ -371,10 +386,11 @@ static void on_query_end(void *arg, int status, int timeouts, struct ares_addrin
     (void)timeouts;
     query->state = QUERY_ENDED;
     query->status = status;
-    query->local =
-        status == ARES_ENOMEM || (status != ARES_SUCCESS && query->channel->local_error != 0);
+    /* an answer is an answer, whatever else failed meanwhile */
+    bool unreached = status == ARES_ECONNREFUSED || status == ARES_ETIMEOUT;
+    query->local = status == ARES_ENOMEM || (unreached && query->channel->local_error != 0);
     query->channel->queries--;
-    lookup->resolver->queries--;
+    *(query->orphan ? &lookup->resolver->orphans : &lookup->resolver->queries) -= 1;
     if (answer != NULL) {
         for (struct ares_addrinfo_node *node = answer->nodes; node != NULL && !lookup->told;
              node = node->ai_next) {
@@ -414,6 +430,7 @@ static bool send_queries(struct resolver_lookup *lookup) {
             return false;
         }
         query->state = QUERY_SENT;
+        query->sent = clock_now();
         query->channel = resolver->channel;
         query->channel->queries++;
         resolver->queries++;
@@ -482,14 +499,15 @@ static void leave_out_unrouted(struct resolver_lookup *lookup, struct resolver_r
 static outcome_t failure_of(const struct resolver_lookup *lookup, const char **ret_words) {
     bool nxdomain = false, local = lookup->out_of_memory, timed_out = false;
     int other = ARES_SUCCESS;
-    bool unsent = true;
+    bool unsent = lookup->unsent;
     for (int i = 0; i < 2; i++) {
         const struct query *query = &lookup->queries[i];
         if (query->state == QUERY_UNWANTED) {
             continue;
         }
-        unsent = false;
-        if (query->state == QUERY_SENT || query->status == ARES_ETIMEOUT) {
+        if (query->state == QUERY_SENT && query->sent - lookup->started > lookup->limit / 4) {
+            unsent = true; /* it had no more than the rest of the time */
+        } else if (query->state == QUERY_SENT || query->status == ARES_ETIMEOUT) {
             timed_out = true;
         } else if (query->local) {
             local = true;
@@ -498,6 +516,11 @@ static outcome_t failure_of(const struct resolver_lookup *lookup, const char **r
         } else if (query->status != ARES_ENODATA && query->status != ARES_SUCCESS) {
             other = query->status;
         }
+    }
+    nsec_t lag = clock_now() - lookup->started - lookup->limit;
+    if (timed_out && lag > lookup->limit / 4 && lag > 10 * NSEC_PER_MSEC) {
+        *ret_words = "our own loop was late";
+        return OUTCOME_LOCAL_RESOURCE;
     }
     if (local || unsent) {
         *ret_words = unsent ? "too many lookups under way: it had no turn in time"
@@ -515,7 +538,7 @@ static outcome_t failure_of(const struct resolver_lookup *lookup, const char **r
                          : ares_strerror(other);
         return OUTCOME_DNS_FAILURE;
     }
-    *ret_words = nxdomain ? "no such name" : "the name has no address";
+    *ret_words = nxdomain ? "no such name" : "the name has no address to connect to";
     return nxdomain ? OUTCOME_DNS_NXDOMAIN : OUTCOME_DNS_FAILURE;
 }
 
@@ -536,6 +559,22 @@ static void tell(struct resolver_lookup *lookup) {
     lookup->on_end(&result, lookup->arg);
 }
 
+/* Nobody waits for the lookup any more: what is still under way of it makes room. */
+static void give_places(struct resolver_lookup *lookup) {
+    struct resolver *resolver = lookup->resolver;
+    for (int i = 0; i < 2; i++) {
+        struct query *query = &lookup->queries[i];
+        if (query->state == QUERY_SENT && !query->orphan && resolver->orphans < ORPHANS_MOST) {
+            query->orphan = true;
+            resolver->queries--;
+            resolver->orphans++;
+        }
+    }
+    if (resolver->first_waiting != NULL) {
+        event_active(&resolver->place_free, EV_TIMEOUT, 0);
+    }
+}
+
 static void on_place_free(evutil_socket_t fd, short what, void *arg) {
     (void)fd;
     (void)what;
@@ -544,11 +583,16 @@ static void on_place_free(evutil_socket_t fd, short what, void *arg) {
 
 /* All queries have ended, or the time limit has come. */
 static void on_end_due(evutil_socket_t fd, short what, void *arg) {
-    struct resolver_lookup *lookup = arg;
     (void)fd;
     (void)what;
+    resolver_end(arg);
+}
+
+void resolver_end(struct resolver_lookup *lookup) {
+    event_del(&lookup->end);
     stop_waiting(lookup);
     tell(lookup);
+    give_places(lookup);
     if (has_ended(lookup)) {
         lookup_free(lookup);
     }
@@ -575,6 +619,7 @@ int resolver_start(struct resolver *resolver, const char *host, enum family fami
     lookup->resolver = resolver;
     lookup->on_end = on_end;
     lookup->arg = arg;
+    lookup->limit = limit;
     lookup->started = clock_now();
     event_assign(&lookup->end, resolver->base, -1, 0, on_end_due, lookup);
     lookup->host = strdup(host);
@@ -609,6 +654,7 @@ int resolver_start(struct resolver *resolver, const char *host, enum family fami
 void resolver_abandon(struct resolver_lookup *lookup) {
     lookup->told = true;
     stop_waiting(lookup);
+    give_places(lookup);
     event_del(&lookup->end);
     if (has_ended(lookup)) {
         lookup_free(lookup);

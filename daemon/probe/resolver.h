@@ -33,5 +33,7 @@ int resolver_configure(struct resolver *resolver, const struct config *config);
  * loop, never from inside this call. A literal address is not looked up. 0 or -ENOMEM. */
 int resolver_start(struct resolver *resolver, const char *host, enum family family, nsec_t limit,
                    resolver_on_end *on_end, void *arg, struct resolver_lookup **ret_lookup);
+/* Its time is over before its limit: on_end is called now, with what is known. */
+void resolver_end(struct resolver_lookup *lookup);
 /* on_end will not be called. */
 void resolver_abandon(struct resolver_lookup *lookup);

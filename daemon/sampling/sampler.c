@@ -25,7 +25,7 @@
 #include <string.h>
 
 /* A sample of a running round. */
-struct slot {
+struct flight {
     struct round_run *round_run;
     struct probe_run *probe_run; /* NULL: not in flight */
 };
@@ -45,7 +45,7 @@ struct round_run {
     unsigned in_flight;
     unsigned open; /* samples without an outcome */
     bool ending;   /* end_in_flight() is at it */
-    struct slot slots[];
+    struct flight flights[];
 };
 
 struct sampler {
@@ -204,13 +204,26 @@ static void close_if_done(struct round_run *run) {
     hand_back(sampler, round);
 }
 
+static nsec_t start_of(const struct round *round, unsigned index) {
+    return round->began + round->site->spread / round->planned * index;
+}
+
+/* Whether it has a sample that could start now, but for the loop's limit. */
+static bool may_start(const struct round_run *run) {
+    const struct round *round = run->round;
+    nsec_t now = clock_now();
+    return run->lookup == NULL && run->started < round->planned &&
+           run->in_flight < round->site->concurrency && now >= start_of(round, run->started) &&
+           now - round->began < round->site->deadline;
+}
+
 static void on_sample_end(const struct probe_result *result, void *arg) {
-    struct slot *slot = arg;
-    struct round_run *run = slot->round_run;
+    struct flight *flight = arg;
+    struct round_run *run = flight->round_run;
     struct sampler *sampler = run->sampler;
-    unsigned index = (unsigned)(slot - run->slots);
+    unsigned index = (unsigned)(flight - run->flights);
     struct sample *sample = &run->round->samples[index];
-    slot->probe_run = NULL;
+    flight->probe_run = NULL;
     sample->took = result->took;
     sample->local_port = result->local_port;
     memcpy(sample->phases, result->phases, sizeof sample->phases);
@@ -218,16 +231,16 @@ static void on_sample_end(const struct probe_result *result, void *arg) {
     run->in_flight--;
     sampler->in_flight--;
     if (!run->ending) { /* else whoever ends them closes the round */
-        pump(run);
+        if (may_start(run)) {
+            wait_in_line(run); /* the place goes to the oldest that waits, perhaps itself */
+        } else {
+            pump(run);
+        }
     }
     pump_line(sampler);
 }
 
 /* ---- starting samples ---- */
-
-static nsec_t start_of(const struct round *round, unsigned index) {
-    return round->began + round->site->spread / round->planned * index;
-}
 
 static uint16_t address_of(const struct round *round, unsigned index) {
     switch (round->site->addresses) {
@@ -253,15 +266,15 @@ static void start_sample(struct round_run *run) {
     if (r == 0) {
         sample->address = address_of(round, index);
         sample->at = clock_now() - round->began;
-        struct slot *slot = &run->slots[index];
+        struct flight *flight = &run->flights[index];
         struct probe_request request = {
             .site = round->site,
             .address = &round->addresses[sample->address],
             .trust = sampler->trust,
             .on_end = on_sample_end,
-            .arg = slot,
+            .arg = flight,
         };
-        r = sampler->probe->start(run->lane, &request, &slot->probe_run);
+        r = sampler->probe->start(run->lane, &request, &flight->probe_run);
         if (r == 0) {
             run->in_flight++;
             sampler->in_flight++;
@@ -280,7 +293,11 @@ static void pump(struct round_run *run) {
     struct round *round = run->round;
     while (run->lookup == NULL && run->started < round->planned &&
            run->in_flight < round->site->concurrency) {
-        nsec_t wait = start_of(round, run->started) - clock_now();
+        nsec_t now = clock_now();
+        if (now - round->began >= round->site->deadline) {
+            break; /* on_deadline() is due, and late itself */
+        }
+        nsec_t wait = start_of(round, run->started) - now;
         if (wait > 0) {
             struct timeval delay = loop_timeval(wait);
             if (event_add(&run->start, &delay) != 0) {
@@ -304,13 +321,12 @@ static void on_start_due(evutil_socket_t fd, short what, void *arg) {
 }
 
 static void end_in_flight(struct round_run *run, outcome_t forced) {
-    run->ending = true;
+    run->ending = true; /* they shall not close the round */
     for (unsigned i = 0; i < run->started; i++) {
-        if (run->slots[i].probe_run != NULL) {
-            run->sampler->probe->end(run->slots[i].probe_run, forced);
+        if (run->flights[i].probe_run != NULL) {
+            run->sampler->probe->end(run->flights[i].probe_run, forced);
         }
     }
-    run->ending = false;
 }
 
 static void on_deadline(evutil_socket_t fd, short what, void *arg) {
@@ -318,6 +334,10 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg) {
     (void)fd;
     (void)what;
     leave_line(run);
+    run->ending = true;
+    if (run->lookup != NULL) {
+        resolver_end(run->lookup); /* a name that is not known by now is what they saw */
+    }
     end_unstarted(run, OUTCOME_NOT_SENT, "no turn before the round's deadline");
     end_in_flight(run, OUTCOME_NONE);
     close_if_done(run);
@@ -335,13 +355,15 @@ static void on_resolved(struct resolver_result *result, void *arg) {
     if (result->outcome != OUTCOME_NONE) {
         end_unstarted(run, result->outcome, result->words);
     }
-    pump(run);
+    if (!run->ending) {
+        pump(run);
+    }
 }
 
 /* ---- the beginning of a round ---- */
 
 static struct round_run *run_new(struct sampler *sampler, struct round *round) {
-    struct round_run *run = calloc(1, sizeof *run + round->planned * sizeof run->slots[0]);
+    struct round_run *run = calloc(1, sizeof *run + round->planned * sizeof run->flights[0]);
     if (run == NULL) {
         return NULL;
     }
@@ -350,7 +372,7 @@ static struct round_run *run_new(struct sampler *sampler, struct round *round) {
     run->order = sampler->order++;
     run->open = round->planned;
     for (unsigned i = 0; i < round->planned; i++) {
-        run->slots[i].round_run = run;
+        run->flights[i].round_run = run;
     }
     event_assign(&run->start, loop_base(sampler->loop), -1, 0, on_start_due, run);
     event_assign(&run->deadline, loop_base(sampler->loop), -1, 0, on_deadline, run);

@@ -44,6 +44,16 @@ void signals_prepare(void) {
     pthread_sigmask(SIG_SETMASK, &none, NULL);
 }
 
+void signals_hold(void) {
+    sigset_t held;
+    sigemptyset(&held);
+    sigaddset(&held, SIGHUP);
+    sigaddset(&held, SIGUSR1);
+    sigaddset(&held, SIGTERM);
+    sigaddset(&held, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &held, NULL);
+}
+
 int signals_start(struct event_base *base, const struct signals_handlers *handlers,
                   struct signals **ret_signals) {
     struct signals *signals = calloc(1, sizeof *signals);
@@ -57,6 +67,9 @@ int signals_start(struct event_base *base, const struct signals_handlers *handle
         signals_stop(signals);
         return -ENOMEM;
     }
+    sigset_t none;
+    sigemptyset(&none);
+    pthread_sigmask(SIG_SETMASK, &none, NULL);
     *ret_signals = signals;
     return 0;
 }

@@ -9,6 +9,9 @@ struct signals;
  * inherited. */
 void signals_prepare(void);
 
+/* From here on SIGHUP, SIGUSR1, SIGTERM and SIGINT wait for signals_start(). */
+void signals_hold(void);
+
 struct signals_handlers {
     void (*on_reload)(void *arg); /* SIGHUP; NULL: left as it is */
     void (*on_reopen)(void *arg); /* SIGUSR1; NULL: left as it is */

@@ -5,11 +5,14 @@
 #include "config/config.h"
 #include "probe/probe.h"
 
+#include <arpa/inet.h>
 #include <check.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 enum { ROUNDS_MOST = 64 };
 
@@ -129,11 +132,29 @@ static void on_closed(struct round *round) {
     }
 }
 
-/* `n` sites on a literal address, alike but for their names; the test may change them. */
-static void start(unsigned n, unsigned samples, unsigned concurrency, unsigned max_in_flight) {
+static char server[32];
+static char *servers[] = {server};
+
+static void silent_server(void) {
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof at;
+    int fd = socket(AF_INET, SOCK_DGRAM, 0); /* until the test's process ends */
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&at, size), 0);
+    getsockname(fd, (struct sockaddr *)&at, &size);
+    snprintf(server, sizeof server, "127.0.0.1:%u", ntohs(at.sin_port));
+    config->resolver_servers = servers;
+    config->n_resolver_servers = 1;
+    config->resolver_timeout = 2 * NSEC_PER_SEC;
+    config->resolver_tries = 1;
+}
+
+/* `n` sites of one URL, alike but for their names; the test may change them. The name server is a socket
+ * that never answers. */
+static void start_for(unsigned n, unsigned samples, unsigned concurrency, unsigned max_in_flight,
+                      const char *url) {
     const char *urls[ROUNDS_MOST], *origins[ROUNDS_MOST];
     for (unsigned i = 0; i < n; i++) {
-        urls[i] = "http://192.0.2.1/";
+        urls[i] = url;
         origins[i] = "test";
     }
     struct config_urls settings = {.urls = urls,
@@ -145,6 +166,7 @@ static void start(unsigned n, unsigned samples, unsigned concurrency, unsigned m
     struct config_messages messages = {0};
     ck_assert_int_eq(config_from_urls(&settings, &messages, &config), 0);
     config_messages_clear(&messages);
+    silent_server();
     ck_assert_int_eq(loop_new("control", NULL, &control), 0);
     struct sampler_options options = {.name = "sampling",
                                       .control = control,
@@ -153,6 +175,10 @@ static void start(unsigned n, unsigned samples, unsigned concurrency, unsigned m
                                       .config = config,
                                       .max_in_flight = max_in_flight};
     ck_assert_int_eq(sampler_new(&options, &sampler), 0);
+}
+
+static void start(unsigned n, unsigned samples, unsigned concurrency, unsigned max_in_flight) {
+    start_for(n, samples, concurrency, max_in_flight, "http://192.0.2.1/");
 }
 
 static void begin(unsigned site) {
@@ -235,6 +261,40 @@ START_TEST(rounds_wait_for_the_limit_in_their_order) {
     finish_all();
     for (unsigned i = 0; i < fake.started; i++) {
         ck_assert_ptr_eq(fake.order[i], &config->sites[i / 6]);
+    }
+    clear();
+}
+END_TEST
+
+START_TEST(an_older_round_goes_first_also_when_its_samples_fall_due_later) {
+    fake.takes = 5 * NSEC_PER_MSEC;
+    start(2, 8, 8, 1);
+    config->sites[0].spread =
+        8 * NSEC_PER_MSEC; /* one each millisecond, five times as fast as they go */
+    n_expected = 2;
+    begin(0);
+    begin(1);
+    finish_all();
+    for (unsigned i = 0; i < fake.started; i++) {
+        ck_assert_ptr_eq(fake.order[i], &config->sites[i / 8]);
+    }
+    clear();
+}
+END_TEST
+
+START_TEST(a_name_that_is_unknown_at_the_deadline_is_a_dns_timeout) {
+    fake.takes = NSEC_PER_MSEC;
+    start_for(1, 4, 4, 100, "http://silent.test/");
+    config->sites[0].deadline = config->sites[0].dns_timeout = 50 * NSEC_PER_MSEC;
+    n_expected = 3;
+    begin(0);
+    begin(0);
+    config->sites[0].deadline = 30 * NSEC_PER_MSEC;
+    begin(0);
+    finish_all();
+    for (unsigned i = 0; i < 3; i++) {
+        ck_assert_uint_eq(count(closed[i], OUTCOME_DNS_TIMEOUT), 4);
+        ck_assert_uint_eq(closed[i]->samples[0].reason, REASON_ERROR);
     }
     clear();
 }
@@ -371,6 +431,8 @@ int main(void) {
     tcase_add_test(tests, a_round_never_has_more_in_flight_than_its_concurrency);
     tcase_add_test(tests, all_rounds_together_never_exceed_the_loops_limit);
     tcase_add_test(tests, rounds_wait_for_the_limit_in_their_order);
+    tcase_add_test(tests, an_older_round_goes_first_also_when_its_samples_fall_due_later);
+    tcase_add_test(tests, a_name_that_is_unknown_at_the_deadline_is_a_dns_timeout);
     tcase_add_test(tests, samples_start_no_earlier_than_their_share_of_the_spread);
     tcase_add_test(tests, at_the_deadline_what_hangs_times_out_and_the_rest_was_not_sent);
     tcase_add_test(tests, a_round_in_line_meets_its_deadline_too);
