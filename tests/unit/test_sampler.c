@@ -268,16 +268,16 @@ END_TEST
 
 START_TEST(an_older_round_goes_first_also_when_its_samples_fall_due_later) {
     fake.takes = 5 * NSEC_PER_MSEC;
-    start(2, 8, 8, 1);
-    config->sites[0].spread =
-        8 * NSEC_PER_MSEC; /* one each millisecond, five times as fast as they go */
+    start(2, 40, 40, 1);
+    config->sites[0].samples = 2;
+    config->sites[0].spread = 40 * NSEC_PER_MSEC; /* the second is due while the younger is at it */
     n_expected = 2;
     begin(0);
     begin(1);
     finish_all();
-    for (unsigned i = 0; i < fake.started; i++) {
-        ck_assert_ptr_eq(fake.order[i], &config->sites[i / 8]);
-    }
+    ck_assert_uint_eq(fake.started, 42);
+    /* else the younger would keep the only place until it is done */
+    ck_assert_ptr_eq(fake.order[41], &config->sites[1]);
     clear();
 }
 END_TEST
