@@ -9,10 +9,13 @@
  *
  * Time: our own stamps. connect ends where libcurl makes the SSL_CTX (https) or asks leave to send
  * the request (http); tls ends at that same leave; the first byte is the first header line of a
- * final answer. The time limit is our own timer as well, so that there is one place where a sample
- * that takes too long ends. When that timer itself fires late by more than a quarter of the limit,
- * the loop was not there to hear the answer (a SIGSTOP, a starved CPU): that is our failure, not
- * the site's. */
+ * final answer. The time limit is our own timer as well, so that
+ * there is one place where a sample that takes too long ends. When the loop was away for more than a
+ * quarter of the limit (a SIGSTOP, a starved CPU), it was not there to hear the answer: that is our
+ * failure, not the site's.
+ *
+ * An answer can be endless in ways that no callback shows (a chunk extension, TLS messages): the kernel's
+ * count of received bytes is looked at after each read, and more than any answer needs ends the sample. */
 #include "probe/classify.h"
 #include "probe/lane.h"
 #include "probe/probe.h"
@@ -39,6 +42,11 @@
 #include <unistd.h>
 
 enum { HEAD_BYTES_MOST = 64 << 10 };
+enum {
+    BUFFER_BYTES = 4 << 10,      /* libcurl reads up to 100 of them in a turn */
+    WIRE_FACTOR = 8,             /* a body in chunks of one byte each takes six times its size */
+    WIRE_BYTES_MORE = 256 << 10, /* handshakes with long chains, tickets, chunk extensions */
+};
 enum { KERNEL_CLOSE_WAIT = 8, KERNEL_LAST_ACK = 9 }; /* Linux, include/net/tcp_states.h */
 
 enum head {
@@ -57,10 +65,11 @@ struct probe_run {
     int socket;
 
     nsec_t started, connected, ready, first_byte; /* NSEC_UNKNOWN: not reached */
+    nsec_t absent_before;                         /* the loop's count, at the start */
     enum head head;
     bool interim; /* of the head at hand: its status is 1xx */
     size_t head_bytes, body_bytes;
-    uint64_t received_bytes; /* plain: by the kernel's count */
+    uint64_t received_bytes; /* by the kernel, TLS and all */
     const SSL_CTX *ssl_ctx;  /* libcurl's, for comparison only */
     bool received_data;      /* TLS: a record of application data came */
     bool head_too_large, body_stopped;
@@ -291,7 +300,7 @@ static int error_of(const struct probe_run *run) {
     return (int)error;
 }
 
-static outcome_t outcome_of(struct probe_run *run, CURLcode code) {
+static outcome_t outcome_of(struct probe_run *run, CURLcode code, enum progress progress) {
     char *remote = NULL;
     curl_easy_getinfo(run->easy, CURLINFO_PRIMARY_IP, &remote);
     if (remote != NULL && *remote != '\0' && !is_same_address(run->request.address, remote)) {
@@ -301,7 +310,7 @@ static outcome_t outcome_of(struct probe_run *run, CURLcode code) {
     }
     struct classify_input input = {
         .code = (int)code,
-        .progress = progress_of(run),
+        .progress = progress,
         .error = error_of(run),
         .tls = run->request.site->url.tls,
         .head_complete = run->head == HEAD_DONE,
@@ -317,9 +326,22 @@ static nsec_t between(nsec_t from, nsec_t to) {
     return from == NSEC_UNKNOWN || to == NSEC_UNKNOWN ? NSEC_UNKNOWN : to - from;
 }
 
+/* libcurl's own words, where they say what happened. */
+static const char *words_of(const struct probe_run *run, CURLcode code, outcome_t outcome) {
+    if (outcome == OUTCOME_TOO_LARGE) {
+        return "more than 64 KiB of head";
+    }
+    if (code == CURLE_OK) {
+        return outcome == OUTCOME_TRUNCATED ? "closed in the middle of the head"
+                                            : "an answer that nobody asked for, or not HTTP";
+    }
+    return run->error[0] != '\0' ? run->error : curl_easy_strerror(code);
+}
+
 /* Every sample ends here. */
 static void finish(struct probe_run *run, CURLcode code, const char *words) {
     nsec_t now = clock_now();
+    enum progress progress = progress_of(run); /* before libcurl reads what else has come */
     event_del(&run->timer);
     lane_remove(run->lane, run->easy); /* closes its socket, if that is still open */
     *(run->previous != NULL ? &run->previous->next : lane_runs(run->lane)) = run->next;
@@ -328,7 +350,7 @@ static void finish(struct probe_run *run, CURLcode code, const char *words) {
     }
 
     struct probe_result result = {.took = now - run->started};
-    result.outcome = run->forced != OUTCOME_NONE ? run->forced : outcome_of(run, code);
+    result.outcome = run->forced != OUTCOME_NONE ? run->forced : outcome_of(run, code, progress);
     memory_failed = false;
     long port = 0;
     curl_easy_getinfo(run->easy, CURLINFO_LOCAL_PORT, &port);
@@ -342,7 +364,7 @@ static void finish(struct probe_run *run, CURLcode code, const char *words) {
         run->head == HEAD_DONE ? between(run->first_byte, now) : NSEC_UNKNOWN;
     if (!outcome_is_status(result.outcome)) {
         if (words == NULL) {
-            words = run->error[0] != '\0' ? run->error : curl_easy_strerror(code);
+            words = words_of(run, code, result.outcome);
         }
         text_escape(words, strlen(words), result.words, sizeof result.words);
     }
@@ -372,11 +394,24 @@ static const char *waiting_for(enum progress progress) {
     return "";
 }
 
-static void expire(struct probe_run *run, const char *of) {
+/* It took too long: the site's fault, unless we were not there to listen. `lag` is how late our own timer
+ * was. */
+static void expire(struct probe_run *run, const char *of, nsec_t lag) {
     char words[PROBE_WORDS_BYTES];
-    count_received(run);
-    snprintf(words, sizeof words, "%s after %.1f ms (%s)", waiting_for(progress_of(run)),
-             (double)(clock_now() - run->started) / NSEC_PER_MSEC, of);
+    nsec_t now = clock_now();
+    nsec_t absent = lane_absent(run->lane, now) - run->absent_before;
+    if (absent < lag) {
+        absent = lag;
+    }
+    if (absent > run->request.site->timeout / 4 && absent > 10 * NSEC_PER_MSEC) {
+        run->forced = OUTCOME_LOCAL_RESOURCE;
+        snprintf(words, sizeof words, "our own loop was away for %.1f ms",
+                 (double)absent / NSEC_PER_MSEC);
+    } else {
+        count_received(run);
+        snprintf(words, sizeof words, "%s after %.1f ms (%s)", waiting_for(progress_of(run)),
+                 (double)(now - run->started) / NSEC_PER_MSEC, of);
+    }
     finish(run, CURLE_OPERATION_TIMEDOUT, words);
 }
 
@@ -384,15 +419,7 @@ static void on_timeout(evutil_socket_t fd, short what, void *arg) {
     struct probe_run *run = arg;
     (void)fd;
     (void)what;
-    nsec_t lag = clock_now() - run->started - run->request.site->timeout;
-    if (lag > run->request.site->timeout / 4 && lag > 10 * NSEC_PER_MSEC) {
-        run->forced = OUTCOME_LOCAL_RESOURCE;
-        char words[PROBE_WORDS_BYTES];
-        snprintf(words, sizeof words, "our own loop was %.1f ms late", (double)lag / NSEC_PER_MSEC);
-        finish(run, CURLE_OPERATION_TIMEDOUT, words);
-        return;
-    }
-    expire(run, "timeout");
+    expire(run, "timeout", clock_now() - run->started - run->request.site->timeout);
 }
 
 static void http_end(struct probe_run *run, outcome_t forced) {
@@ -400,7 +427,24 @@ static void http_end(struct probe_run *run, outcome_t forced) {
     if (forced != OUTCOME_NONE) {
         finish(run, CURLE_ABORTED_BY_CALLBACK, "ended by tallyd");
     } else {
-        expire(run, "the round's deadline");
+        expire(run, "the round's deadline", 0);
+    }
+}
+
+static void on_read(struct probe_lane *lane, int fd) {
+    struct probe_run *run = *lane_runs(lane);
+    while (run != NULL && run->socket != fd) {
+        run = run->next;
+    }
+    if (run == NULL) {
+        return; /* ended by what was read */
+    }
+    count_received(run);
+    uint64_t most = HEAD_BYTES_MOST + WIRE_BYTES_MORE +
+                    WIRE_FACTOR * (uint64_t)run->request.site->body_limit_bytes;
+    if (run->received_bytes > most) {
+        run->forced = progress_of(run) == PROGRESS_TLS ? OUTCOME_TLS_HANDSHAKE : OUTCOME_PROTOCOL;
+        finish(run, CURLE_ABORTED_BY_CALLBACK, "more bytes than any answer needs");
     }
 }
 
@@ -425,6 +469,7 @@ static bool configure_connection(struct probe_run *run) {
            curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, 0L) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)BUFFER_BYTES) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, limit_ms) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, limit_ms) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket) == CURLE_OK &&
@@ -477,6 +522,7 @@ static int http_start(struct probe_lane *lane, const struct probe_request *reque
         goto fail;
     }
     run->started = clock_now();
+    run->absent_before = lane_absent(lane, run->started);
     struct timeval timeout = loop_timeval(request->site->timeout);
     if (event_add(&run->timer, &timeout) != 0) {
         goto fail;
@@ -499,7 +545,7 @@ fail:
 }
 
 static int http_engine_new(struct event_base *base, struct probe_engine **ret_engine) {
-    return lane_engine_new(base, on_done, ret_engine);
+    return lane_engine_new(base, on_done, on_read, ret_engine);
 }
 
 const struct probe_type probe_http = {

@@ -9,6 +9,9 @@
  * can end its round, which closes the lane: a lane in use by drain() is returned to the pool when
  * drain() is done with it.
  *
+ * While lanes are leased a timer ticks, to find out when the loop has not turned for a while: what
+ * samples missed meanwhile is nobody's fault but ours.
+ *
  * When a multi handle itself fails, libcurl leaves it unusable until emptied: its transfers end by
  * their own timers, no new one begins in it, and it does not go back to the pool. */
 #include "probe/lane.h"
@@ -23,6 +26,8 @@
 #include <stdlib.h>
 
 enum { IDLE_LANES_MOST = 64 };
+
+static const nsec_t tick_interval = 50 * NSEC_PER_MSEC;
 
 struct probe_lane {
     struct probe_engine *engine;
@@ -55,11 +60,43 @@ static void lane_free(struct probe_lane *lane) {
     free(lane);
 }
 
+/* What a gap between ticks says of an absence: the timer itself may be some milliseconds late. */
+static nsec_t absence_in(nsec_t gap) {
+    return gap > 2 * tick_interval ? gap - tick_interval : 0;
+}
+
+nsec_t lane_absent(const struct probe_lane *lane, nsec_t now) {
+    return lane->engine->absent + absence_in(now - lane->engine->ticked);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg) {
+    struct probe_engine *engine = arg;
+    (void)fd;
+    (void)what;
+    nsec_t now = clock_now();
+    engine->absent += absence_in(now - engine->ticked);
+    engine->ticked = now;
+}
+
+static int lease(struct probe_engine *engine) {
+    if (engine->n_leased == 0) {
+        struct timeval interval = loop_timeval(tick_interval);
+        engine->ticked = clock_now();
+        if (event_add(&engine->tick, &interval) != 0) {
+            return -ENOMEM;
+        }
+    }
+    engine->n_leased++;
+    return 0;
+}
+
 static void release(struct probe_lane *lane) {
     struct probe_engine *engine = lane->engine;
     lane->leased = false;
     lane->closing = false;
-    engine->n_leased--;
+    if (--engine->n_leased == 0) {
+        event_del(&engine->tick);
+    }
     if (lane->broken || engine->n_idle >= IDLE_LANES_MOST) {
         lane_free(lane);
         return;
@@ -82,13 +119,17 @@ static void report_finished(struct probe_lane *lane) {
     }
 }
 
-static void drain(struct probe_lane *lane, CURLMcode code) {
+/* `read_from` is a socket that libcurl has read from, or -1. */
+static void drain(struct probe_lane *lane, CURLMcode code, int read_from) {
     lane->draining = true;
     if (code != CURLM_OK && !lane->broken) {
         log_internal("libcurl: %s", curl_multi_strerror(code));
         lane->broken = true; /* its samples end by their own timers */
     }
     report_finished(lane);
+    if (read_from >= 0) {
+        lane->engine->on_read(lane, read_from);
+    }
     lane->draining = false;
     if (lane->closing) {
         release(lane);
@@ -100,7 +141,8 @@ static void on_socket(evutil_socket_t fd, short what, void *arg) {
     struct probe_lane *lane = watch->lane;
     int action = (what & EV_READ ? CURL_CSELECT_IN : 0) | (what & EV_WRITE ? CURL_CSELECT_OUT : 0);
     int running;
-    drain(lane, curl_multi_socket_action(lane->multi, fd, action, &running));
+    CURLMcode code = curl_multi_socket_action(lane->multi, fd, action, &running);
+    drain(lane, code, what & EV_READ ? fd : -1);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg) {
@@ -108,7 +150,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg) {
     (void)fd;
     (void)what;
     int running;
-    drain(lane, curl_multi_socket_action(lane->multi, CURL_SOCKET_TIMEOUT, 0, &running));
+    drain(lane, curl_multi_socket_action(lane->multi, CURL_SOCKET_TIMEOUT, 0, &running), -1);
 }
 
 static int on_want_socket(CURL *easy, curl_socket_t fd, int want, void *arg, void *socket_arg) {
@@ -161,13 +203,15 @@ static int on_want_timer(CURLM *multi, long timeout_ms, void *arg) {
 }
 
 int lane_engine_new(struct event_base *base, void (*on_done)(CURL *, CURLcode),
-                    struct probe_engine **ret_engine) {
+                    void (*on_read)(struct probe_lane *, int), struct probe_engine **ret_engine) {
     struct probe_engine *engine = calloc(1, sizeof *engine);
     if (engine == NULL) {
         return -ENOMEM;
     }
     engine->base = base;
     engine->on_done = on_done;
+    engine->on_read = on_read;
+    event_assign(&engine->tick, base, -1, EV_PERSIST, on_tick, engine);
     *ret_engine = engine;
     return 0;
 }
@@ -177,6 +221,7 @@ void lane_engine_free(struct probe_engine *engine) {
         return;
     }
     assert(engine->n_leased == 0);
+    event_del(&engine->tick);
     while (engine->idle != NULL) {
         struct probe_lane *lane = engine->idle;
         engine->idle = lane->next_idle;
@@ -207,6 +252,10 @@ static struct probe_lane *lane_new(struct probe_engine *engine) {
 }
 
 int lane_open(struct probe_engine *engine, struct probe_lane **ret_lane) {
+    int r = lease(engine);
+    if (r != 0) {
+        return r;
+    }
     struct probe_lane *lane = engine->idle;
     if (lane != NULL) {
         engine->idle = lane->next_idle;
@@ -215,12 +264,15 @@ int lane_open(struct probe_engine *engine, struct probe_lane **ret_lane) {
         errno = 0;
         lane = lane_new(engine);
         if (lane == NULL) {
-            return errno == EMFILE || errno == ENFILE ? -errno : -ENOMEM;
+            r = errno == EMFILE || errno == ENFILE ? -errno : -ENOMEM;
+            if (--engine->n_leased == 0) {
+                event_del(&engine->tick);
+            }
+            return r;
         }
     }
     lane->next_idle = NULL;
     lane->leased = true;
-    engine->n_leased++;
     *ret_lane = lane;
     return 0;
 }

@@ -6,6 +6,7 @@
 #include "probe/probe.h"
 
 #include <curl/curl.h>
+#include <event2/event_struct.h>
 #include <stdbool.h>
 
 struct probe_engine {
@@ -13,12 +14,16 @@ struct probe_engine {
     struct probe_lane *idle; /* a list */
     unsigned n_idle;
     unsigned n_leased;
-    /* Called for each transfer that libcurl ended, outside of libcurl's callbacks. */
+    struct event tick; /* while lanes are leased: whether the loop turns */
+    nsec_t ticked, absent;
+    /* Both are called outside of libcurl's callbacks: for each transfer that libcurl ended, and after
+     * libcurl has read from a socket. */
     void (*on_done)(CURL *easy, CURLcode code);
+    void (*on_read)(struct probe_lane *lane, int fd);
 };
 
 int lane_engine_new(struct event_base *base, void (*on_done)(CURL *, CURLcode),
-                    struct probe_engine **ret_engine);
+                    void (*on_read)(struct probe_lane *, int), struct probe_engine **ret_engine);
 void lane_engine_free(struct probe_engine *engine);
 int lane_open(struct probe_engine *engine, struct probe_lane **ret_lane);
 void lane_close(struct probe_lane *lane);
@@ -26,6 +31,10 @@ void lane_close(struct probe_lane *lane);
 /* For the probe type's own use: the first of what it has in flight here. Outlives every socket of
  * the lane, unlike what is in flight. */
 struct probe_run **lane_runs(struct probe_lane *lane);
+
+/* For how long, in all, the loop has not turned (a SIGSTOP, a starved CPU) while lanes were leased: the
+ * difference of two calls tells of the time between them. Absences under 100 ms are not noticed. */
+nsec_t lane_absent(const struct probe_lane *lane, nsec_t now);
 
 struct event_base *lane_base(const struct probe_lane *lane);
 int lane_add(struct probe_lane *lane, CURL *easy); /* 0 or -errno; starts on the loop's next turn */
