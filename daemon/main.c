@@ -23,6 +23,7 @@
 #include "sample.h"
 
 #include "base/log.h"
+#include "base/loop.h"
 #include "config/plan.h"
 #include "probe/probe.h"
 #include "service/signals.h"
@@ -75,7 +76,7 @@ static int check(const char *path) {
     } else {
         engine_trust_clear(&trust);
         plan_print(config, PLAN_SITES_MOST, fd_limit(), stdout);
-        status = fflush(stdout) == 0 && !ferror(stdout) ? EXIT_OK : EXIT_FAILED;
+        status = EXIT_OK;
     }
     config_unref(config);
     return status;
@@ -116,20 +117,25 @@ static int with_config(int argc, char **argv, const char *help, int (*command)(c
 static const char run_help[] =
     "usage: tallyd run -c FILE\n"
     "\n"
-    "Samples the sites of FILE until SIGTERM or SIGINT, in the foreground. SIGHUP reads FILE anew and\n"
-    "applies the difference; with an error in it, nothing changes. SIGUSR1 reopens the log files. After\n"
-    "SIGTERM no sample starts any more and those in flight end; a second one stops at once.\n"
+    "Samples the sites of FILE until SIGTERM or SIGINT, in the foreground. SIGHUP\n"
+    "reads FILE anew and applies the difference; with an error in it, nothing\n"
+    "changes. SIGUSR1 reopens the log files. After SIGTERM no sample starts any more\n"
+    "and those in flight end; a second one stops at once.\n"
     "\n"
-    "exit status: 0 stopped cleanly; 2 FILE cannot be used; 3 a log file is locked or not ours, or\n"
-    "records could not be written.\n";
+    "Every key is shown in tallyd.yaml, in share/doc/tallyd or the source's config/.\n"
+    "\n"
+    "exit status: 0 stopped cleanly; 2 FILE cannot be used; 3 a log file is locked\n"
+    "or not ours, or records could not be written.\n";
 
 static const char check_help[] =
     "usage: tallyd check -c FILE\n"
     "\n"
-    "Reads FILE as `tallyd run` would and starts nothing. Says everything that is wrong with it, or what\n"
-    "it will cost: requests, bytes, log, descriptors, memory, and how long a report can wait.\n"
+    "Reads FILE as `tallyd run` would and starts nothing. Says everything that is\n"
+    "wrong with it, or what it will cost: requests, bytes, log, descriptors, memory,\n"
+    "and how long a report can wait.\n"
     "\n"
-    "exit status: 0 FILE can be used, perhaps with warnings; 2 it cannot.\n";
+    "exit status: 0 FILE can be used, perhaps with warnings; 2 it cannot; 3 the\n"
+    "output failed.\n";
 
 static int dispatch(int argc, char **argv) {
     const char *command = argc > 1 ? argv[1] : "";
@@ -190,6 +196,7 @@ int main(int argc, char **argv) {
         return EXIT_FAILED;
     }
     signals_prepare();
+    loop_prepare();
     raise_fd_limit();
     int r = probe_global_init();
     if (r != 0) {
@@ -198,5 +205,9 @@ int main(int argc, char **argv) {
     }
     int status = dispatch(argc, argv);
     probe_global_clear();
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        log_error("stdout cannot be written: %s", strerror(errno));
+        status = EXIT_FAILED;
+    }
     return status;
 }

@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum { EXIT_MET = 0, EXIT_UNMET = 1, EXIT_USAGE = 2, EXIT_FAILED = 3 };
@@ -38,34 +39,36 @@ struct sampling {
 };
 
 void sample_usage(void) {
-    fputs(
-        "usage: tallyd sample [OPTION]... URL...\n"
-        "\n"
-        "Sends every URL a round of independent requests, all URLs in parallel, and prints one\n"
-        "report for each, in the order given.\n"
-        "\n"
-        "  -n, --samples N        requests for each URL (20); also --num-times\n"
-        "  -j, --concurrency N    of them in flight at a time (5)\n"
-        "  -f, --file FILE        URLs from FILE, one a line, # begins a comment; - is stdin\n"
-        "      --format FORMAT    text (default), line or json\n"
-        "      --timeout TIME     for one request, from connect to the last byte (5s); a bare\n"
-        "                         number is seconds\n"
-        "      --max-in-flight N  requests in flight over all URLs (500)\n"
-        "      --cacert FILE      trust the CAs of this PEM file, instead of the system's\n"
-        "  -h, --help             this text\n"
-        "\n"
-        "A status from 200 to 399 meets the expectation; redirects are not followed. An error has a\n"
-        "name: connect_refused, tls_verify, first_byte_timeout, … Requests that could not be made\n"
-        "for want of our own resources (not_sent, local_resource, aborted) say nothing of the site.\n"
-        "\n"
-        "exit status: 0 every site met its expectation; 1 some did not; 2 wrong usage or a bad URL;\n"
-        "3 a site could not be judged, or the output failed.\n"
-        "\n"
-        "examples:\n"
-        "  tallyd sample https://example.org/\n"
-        "  tallyd sample -n 100 -j 10 --format line https://example.org/ https://example.net/\n"
-        "  tallyd sample --format json -f urls.txt | jq .codes\n",
-        stdout);
+    fputs("usage: tallyd sample [OPTION]... URL...\n"
+          "\n"
+          "Sends every URL a round of independent requests, all URLs in parallel, and\n"
+          "prints one report for each, in the order given.\n"
+          "\n"
+          "  -n, --samples N        requests for each URL (20); also --num-times\n"
+          "  -j, --concurrency N    of them in flight at a time (5)\n"
+          "  -f, --file FILE        URLs from FILE, one a line; lines that begin with #\n"
+          "                         are comments; - is stdin\n"
+          "      --format FORMAT    text (default), line or json\n"
+          "      --timeout TIME     for one request, from connect to the last byte (5s);\n"
+          "                         a bare number is seconds\n"
+          "      --max-in-flight N  requests in flight over all URLs (500)\n"
+          "      --cacert FILE      trust the CAs of this PEM file, not the system's\n"
+          "  -h, --help             this text\n"
+          "\n"
+          "A status from 200 to 399 meets the expectation; redirects are not followed.\n"
+          "An error has a name: connect_refused, tls_verify, first_byte_timeout, …\n"
+          "Requests that could not be made for want of our own resources (not_sent,\n"
+          "local_resource, aborted) say nothing of the site.\n"
+          "\n"
+          "exit status: 0 every site met its expectation; 1 some did not; 2 wrong usage\n"
+          "or a bad URL; 3 a site could not be judged, the output failed, or a signal cut\n"
+          "it short.\n"
+          "\n"
+          "examples:\n"
+          "  tallyd sample https://example.org/\n"
+          "  tallyd sample -n 100 -j 10 --format line https://example.org/\n"
+          "  tallyd sample --format json -f urls.txt | jq .codes\n",
+          stdout);
 }
 
 /* ---- rounds ---- */
@@ -190,17 +193,33 @@ static int status_of(const struct sampling *sampling) {
     if (left > 0 && !sampling->broken) {
         log_error("stopped: %zu of %zu sites were not sampled", left, sampling->config->n_sites);
     }
-    if (unwritten > 0 || sampling->broken || left > 0 || sampling->unjudged > 0) {
+    if (unwritten > 0 || sampling->broken || left > 0 || sampling->unjudged > 0 ||
+        sampling->stopped_by_signal) {
         return EXIT_FAILED;
     }
     return sampling->unmet > 0 ? EXIT_UNMET : EXIT_MET;
 }
 
-static int sample(struct config *config, struct engine_trust *trust) {
+/* How many sites may run together: max_in_flight is shared, and so are descriptors. */
+static size_t sites_at_once(const struct config *config) {
+    enum { RESERVE = 64, PER_SAMPLE = 3 }; /* its socket, and at the worst a lane of its own */
     unsigned concurrency = config->sites[0].concurrency; /* of all sites alike */
+    uint64_t samples = config->max_in_flight;
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < RESERVE + PER_SAMPLE * samples) {
+        samples = limit.rlim_cur > RESERVE ? (limit.rlim_cur - RESERVE) / PER_SAMPLE : 0;
+        if (samples < concurrency) {
+            log_warning("the limit of %" PRIu64 " open files is low: samples may end as "
+                        "local_resource; raise it with ulimit -n",
+                        (uint64_t)limit.rlim_cur);
+        }
+    }
+    return samples > concurrency ? samples / concurrency : 1;
+}
+
+static int sample(struct config *config, struct engine_trust *trust) {
     struct sampling sampling = {.config = config, .started = clock_now()};
-    sampling.at_once =
-        concurrency < config->max_in_flight ? config->max_in_flight / concurrency : 1;
+    sampling.at_once = sites_at_once(config);
     int status = EXIT_FAILED;
     if (start(&sampling, trust, isatty(STDERR_FILENO) == 1) == 0) {
         begin_more(&sampling);

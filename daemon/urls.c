@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LINE_BYTES = 16 << 10 };
+
 /* Takes both strings over, also on failure. */
 static int add(struct urls *urls, char *text, char *origin) {
     if (urls->n == urls->size) {
@@ -59,6 +61,31 @@ static int add_line(struct urls *urls, const char *path, size_t number, char *li
     return add(urls, strdup(line), origin);
 }
 
+/* Reads one line without its end. 1; 0 at the end of the file; -errno, said. */
+static int read_line(FILE *file, const char *path, size_t number, char line[LINE_BYTES]) {
+    size_t n = 0;
+    int c;
+    while ((c = getc_unlocked(file)) != EOF && c != '\n') {
+        if (c == '\0') {
+            log_error("%s:%zu: holds a NUL byte; is it a list of URLs?", path, number);
+            return -EINVAL;
+        }
+        if (n == LINE_BYTES - 1) {
+            log_error("%s:%zu: is longer than %d bytes; is it a list of URLs?", path, number,
+                      LINE_BYTES - 1);
+            return -EINVAL;
+        }
+        line[n++] = (char)c;
+    }
+    line[n] = '\0';
+    if (c == EOF && ferror(file)) {
+        int error = errno != 0 ? errno : EIO;
+        log_error("%s: %s", path, strerror(error));
+        return -error;
+    }
+    return c != EOF || n > 0 ? 1 : 0;
+}
+
 int urls_add_file(struct urls *urls, const char *path) {
     bool is_stdin = strcmp(path, "-") == 0;
     FILE *file = is_stdin ? stdin : fopen(path, "re");
@@ -66,26 +93,18 @@ int urls_add_file(struct urls *urls, const char *path) {
         path = "stdin";
     }
     if (file == NULL) {
-        log_error("%s: %s", path, strerror(errno));
-        return -errno;
+        int error = errno;
+        log_error("%s: %s", path, strerror(error));
+        return -error;
     }
-    char *line = NULL;
-    size_t size = 0;
-    int r = 0;
-    ssize_t n = 0;
-    for (size_t number = 1; r == 0 && (errno = 0, n = getline(&line, &size, file)) >= 0; number++) {
-        if (memchr(line, '\0', (size_t)n) != NULL) {
-            log_error("%s:%zu: holds a NUL byte; is it a list of URLs?", path, number);
-            r = -EINVAL;
-        } else {
-            r = add_line(urls, path, number, line);
+    char line[LINE_BYTES];
+    int r;
+    for (size_t number = 1; (r = read_line(file, path, number, line)) > 0; number++) {
+        r = add_line(urls, path, number, line);
+        if (r != 0) {
+            break;
         }
     }
-    if (r == 0 && ferror(file)) {
-        r = errno != 0 ? -errno : -EIO;
-        log_error("%s: %s", path, strerror(-r));
-    }
-    free(line);
     if (!is_stdin) {
         fclose(file);
     }

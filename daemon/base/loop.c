@@ -75,6 +75,22 @@ static void on_woken(evutil_socket_t fd, short what, void *arg) {
     }
 }
 
+static void on_libevent_message(int severity, const char *message) {
+    if (severity >= EVENT_LOG_WARN) {
+        log_error("libevent: %s", message);
+    }
+}
+
+static void on_libevent_fatal(int error) {
+    (void)error; /* its message has been said */
+    _exit(3);
+}
+
+void loop_prepare(void) {
+    event_set_log_callback(on_libevent_message);
+    event_set_fatal_callback(on_libevent_fatal);
+}
+
 static struct event_base *base_new(void) {
     struct event_config *options = event_config_new();
     if (options == NULL) {

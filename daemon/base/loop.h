@@ -16,6 +16,10 @@ struct mail {
     void (*deliver)(struct mail *mail, void *receiver);
 };
 
+/* Once, before the first loop: what libevent has to say goes to our log, and where it would exit(1)
+ * the process ends with status 3. */
+void loop_prepare(void);
+
 struct loop;
 
 /* `name` (at most 15 bytes) names the thread in ps and in a debugger; `receiver` is handed to every

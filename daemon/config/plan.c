@@ -25,7 +25,10 @@ enum {
     SAMPLE_TLS_BYTES = 60 * 1024,     /* and its TLS */
     ROUND_SAMPLE_BYTES = 128,         /* a sample of a round, in flight or not */
     TRUST_BYTES = 1024 * 1024,        /* a worker's certificates of authorities */
-    SITE_BYTES = 1024,                /* a site's settings, schedule and state, its texts apart */
+    SITE_BYTES = 3584,                /* a site's settings, schedule and state, its texts apart, and
+                                         the same again while a reload has both */
+    WAITING_RECORDS = 8192,  /* in a sink's backlog, and as many on their way to the writer */
+    RECORD_BYTES = 6 * 1024, /* with all the evidence that a report can have */
 
     /* descriptors */
     RESERVED_FDS = 32, /* standard streams, configuration, certificates, libraries */
@@ -300,7 +303,9 @@ void plan_print(const struct config *config, size_t most_sites, uint64_t fd_limi
     fprintf(to, "%s\n",
             fds > fd_limit ? ": TOO FEW; raise the limit (LimitNOFILE=) or lower max_in_flight"
                            : "");
-    fprintf(to, "memory       %s at the most\n\n",
+    fprintf(to, "memory       %s at the most",
             print_bytes((double)find_memory(config, &load), memory));
+    double waiting = (double)(config->n_sinks + 1) * WAITING_RECORDS * RECORD_BYTES;
+    fprintf(to, "; up to %s more while logs cannot be written\n\n", print_bytes(waiting, memory));
     fputs(assumptions, to);
 }

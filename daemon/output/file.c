@@ -179,6 +179,10 @@ int file_open(const char *path, struct file *ret_file, char **ret_why) {
         if (error == ELOOP && lstat(path, &status) == 0 && S_ISLNK(status.st_mode)) {
             return refuse(-error, ret_why, "%s is a symbolic link; name the file itself", path);
         }
+        if (error == ENOENT) { /* O_CREAT makes the file, nobody its directory */
+            return refuse(-error, ret_why, "%s cannot be opened: its directory does not exist",
+                          path);
+        }
         return refuse(-error, ret_why, "%s cannot be opened: %s", path, strerror(error));
     }
     int r = take(path, &file, ret_why);

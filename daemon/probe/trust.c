@@ -36,7 +36,10 @@ static FILE *open_bundle(const char *file, char *why, size_t why_size, int *ret_
     struct stat status;
     if (fd < 0 || fstat(fd, &status) != 0) {
         *ret_error = -errno;
-        snprintf(why, why_size, "CA bundle %s: %s", file, strerror(errno));
+        snprintf(why, why_size, "CA bundle %s: %s%s", file, strerror(errno),
+                 strcmp(file, system_bundle) == 0
+                     ? "; install ca-certificates, or name a bundle in SSL_CERT_FILE"
+                     : "");
     } else if (!S_ISREG(status.st_mode) || status.st_size > BUNDLE_BYTES_MOST) {
         *ret_error = -EINVAL;
         snprintf(why, why_size, "CA bundle %s: not a regular file of at most 64 MiB", file);

@@ -22,6 +22,7 @@ class Sites:
         self.changing = [f"changing{i}" for i in range(10)]
         self.coming = [self._name() for _ in range(10)]
         self.samples = {name: 2 for name in self.changing}
+        self.reloads = 0
         self.daemon = Daemon(lab, self.text())
 
     def _name(self):
@@ -38,8 +39,15 @@ class Sites:
             {"interval": f"{INTERVAL}s", "samples": 2})
 
     def hup(self, text):
+        """One reload, to its end: signals that come together would be served together."""
         self.daemon.write_config(text)
         self.daemon.signal(signal.SIGHUP)
+        self.reloads += 1
+        self.daemon.wait_for(lambda: self.ended() == self.reloads, "the reload's own line")
+
+    def ended(self):
+        words = self.daemon.err()
+        return words.count("tallyd: reloaded: ") + words.count("reload refused")
 
     def step(self):
         """One reload of a random kind."""
