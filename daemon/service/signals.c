@@ -78,6 +78,7 @@ void signals_stop(struct signals *signals) {
     if (signals == NULL) {
         return;
     }
+    signals_hold(); /* one more shall not kill us while we end */
     for (unsigned i = 0; i < signals->n; i++) {
         event_free(signals->events[i]);
     }

@@ -24,4 +24,5 @@ struct signals_handlers {
 /* 0 or -ENOMEM. */
 int signals_start(struct event_base *base, const struct signals_handlers *handlers,
                   struct signals **ret_signals);
-void signals_stop(struct signals *signals); /* before the base goes; NULL does nothing */
+/* Before the base goes; NULL does nothing. The signals are held from then on. */
+void signals_stop(struct signals *signals);
