@@ -429,7 +429,6 @@ static int run(struct daemon *daemon, struct config *config, struct engine_trust
 }
 
 int daemon_run(const char *config_path) {
-    signals_hold(); /* one that comes while we start is served afterwards */
     struct daemon daemon = {.path = config_path};
     struct config *config = NULL;
     struct config_messages messages = {0};

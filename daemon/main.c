@@ -60,6 +60,7 @@ static uint64_t fd_limit(void) {
 }
 
 static int check(const char *path) {
+    signals_release();
     struct config *config = NULL;
     struct config_messages messages = {0};
     struct engine_trust trust;

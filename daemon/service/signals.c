@@ -35,23 +35,28 @@ static int listen_to(struct signals *signals, struct event_base *base, int numbe
     return event_add(event, NULL) == 0 ? 0 : -ENOMEM;
 }
 
-void signals_prepare(void) {
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN);
-    signal(SIGCHLD, SIG_DFL);
-    sigset_t none;
-    sigemptyset(&none);
-    pthread_sigmask(SIG_SETMASK, &none, NULL);
-}
-
-void signals_hold(void) {
+static sigset_t held_signals(void) {
     sigset_t held;
     sigemptyset(&held);
     sigaddset(&held, SIGHUP);
     sigaddset(&held, SIGUSR1);
     sigaddset(&held, SIGTERM);
     sigaddset(&held, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &held, NULL);
+    return held;
+}
+
+void signals_prepare(void) {
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+    signal(SIGCHLD, SIG_DFL);
+    sigset_t held = held_signals();
+    pthread_sigmask(SIG_SETMASK, &held, NULL);
+}
+
+void signals_release(void) {
+    sigset_t none;
+    sigemptyset(&none);
+    pthread_sigmask(SIG_SETMASK, &none, NULL);
 }
 
 int signals_start(struct event_base *base, const struct signals_handlers *handlers,
@@ -67,9 +72,7 @@ int signals_start(struct event_base *base, const struct signals_handlers *handle
         signals_stop(signals);
         return -ENOMEM;
     }
-    sigset_t none;
-    sigemptyset(&none);
-    pthread_sigmask(SIG_SETMASK, &none, NULL);
+    signals_release();
     *ret_signals = signals;
     return 0;
 }
@@ -78,7 +81,8 @@ void signals_stop(struct signals *signals) {
     if (signals == NULL) {
         return;
     }
-    signals_hold(); /* one more shall not kill us while we end */
+    sigset_t held = held_signals(); /* one more shall not kill us while we end */
+    pthread_sigmask(SIG_BLOCK, &held, NULL);
     for (unsigned i = 0; i < signals->n; i++) {
         event_free(signals->events[i]);
     }

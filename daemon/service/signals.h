@@ -4,13 +4,12 @@
 struct event_base;
 struct signals;
 
-/* Before anything is written: ignores SIGPIPE and SIGXFSZ (a reader that has gone, and a file that may not
- * grow, are errors of a write), and undoes an ignored SIGCHLD and blocked signals that may have been
- * inherited. */
+/* First of all: ignores SIGPIPE and SIGXFSZ (a reader that has gone, and a file that may not grow, are
+ * errors of a write), undoes an ignored SIGCHLD and blocked signals that may have been inherited, and
+ * holds SIGHUP, SIGUSR1, SIGTERM and SIGINT until signals_start() or signals_release(): one that comes
+ * while we start is served afterwards. */
 void signals_prepare(void);
-
-/* From here on SIGHUP, SIGUSR1, SIGTERM and SIGINT wait for signals_start(). */
-void signals_hold(void);
+void signals_release(void); /* they have their default effect */
 
 struct signals_handlers {
     void (*on_reload)(void *arg); /* SIGHUP; NULL: left as it is */

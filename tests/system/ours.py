@@ -1,13 +1,13 @@
-"""What is our own fault is never a site's: a process that was stopped, names that are never answered
-beside a healthy one, an answer without end, a reader that comes late."""
+"""What is our own fault is never a site's: a process that was stopped, an answer without end, a
+reader that comes late, a signal that comes early."""
 
 import os
 import signal
 import subprocess
 import time
 
-from lab import (TALLYD, CertificateAuthority, Daemon, Nginx, Origin, case, check_log, configuration,
-                 counts, main, parse_text, sample, start, wait_for)
+from lab import (TALLYD, CertificateAuthority, Daemon, Nginx, Origin, case, check_log,
+                 configuration, counts, main, parse_text, sample, start)
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 
@@ -133,21 +133,16 @@ def a_list_of_urls_that_is_none_is_refused(lab):
 def a_signal_that_comes_at_the_start_is_served(lab):
     nginx = Nginx(lab)
     for number in (signal.SIGHUP, signal.SIGUSR1):
-        daemon = Daemon(lab, configuration({"a": nginx.url()}), name=f"early{number}")
-        # wherever in its start that finds it, once it is tallyd that runs
-        wait_for(lambda d=daemon: "tallyd" in command_of(d.process.pid), "it is tallyd")
+        # blocked, which its process inherits, until tallyd itself decides what becomes of it
+        signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+        try:
+            daemon = Daemon(lab, configuration({"a": nginx.url()}), name=f"early{number}")
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
         for _ in range(20):
             daemon.signal(number)
         daemon.wait_for_reports(1)
         daemon.stop()
-
-
-def command_of(pid):
-    try:
-        with open(f"/proc/{pid}/comm", encoding="ascii") as file:
-            return file.read()
-    except OSError:
-        return ""
 
 
 main()
