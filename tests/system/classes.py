@@ -51,7 +51,7 @@ def garbage(connection):
     connection.finish()
 
 
-SHORT = ("--timeout", "500ms")
+SHORT = ("--timeout", "1500ms")
 add_class("a closed port", "connect_refused", lambda lab: f"http://127.0.0.1:{free_port()}/")
 add_class("a SYN that is never answered", "connect_timeout",
           lambda lab: f"http://127.0.0.1:{full_backlog(lab)}/", *SHORT)
@@ -121,11 +121,11 @@ def samples_without_a_turn_before_the_deadline_are_not_sent_and_not_judged(lab):
     origin = Origin(lab, cut(ANSWER, 0, "stall"))
     daemon = Daemon(lab, configuration(
         {"slow": origin.url()},
-        {"interval": "1s", "samples": 10, "concurrency": 1, "timeout": "400ms"}))
+        {"interval": "3s", "samples": 10, "concurrency": 1, "timeout": "1200ms"}))
     report = daemon.wait_for_reports(1)[0]
     outcomes = counts(report)
     assert set(outcomes) == {"first_byte_timeout", "not_sent"}, report
-    # three fit into the second, the last cut by the deadline, which is a timeout of its phase
+    # three fit into the interval, the last cut by the deadline, which is a timeout of its phase
     assert outcomes["first_byte_timeout"] == report["judged"] == report["failed"] == 3, report
     daemon.stop()
 

@@ -168,7 +168,7 @@ for name_ in ("letters", "zeros", "100,000 headers", "ten interim answers, then 
 def interim_answers_and_then_silence_are_first_byte_timeout(lab):
     data = b"HTTP/1.1 103 Early Hints\r\n\r\n" * 3
     origin = Origin(lab, cut(data, len(data), "stall"))
-    done = sample("-n", 2, "--timeout", "500ms", origin.url(), status=1)
+    done = sample("-n", 2, "--timeout", "1500ms", origin.url(), status=1)
     assert counts(done.reports[0]) == {"first_byte_timeout": 2}, done
 
 

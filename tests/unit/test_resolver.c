@@ -238,7 +238,7 @@ START_TEST(failures_have_their_names) {
     /* c-ares gives up after its tries, or our limit comes first */
     ck_assert_uint_eq(look_up("silent.test.", FAMILY_ANY, long_enough)->outcome,
                       OUTCOME_DNS_TIMEOUT);
-    nsec_t limit = 50 * NSEC_PER_MSEC;
+    nsec_t limit = 350 * NSEC_PER_MSEC; /* less than the tries; late by a quarter is our failure */
     ck_assert_uint_eq(look_up("silent.test.", FAMILY_ANY, limit)->outcome, OUTCOME_DNS_TIMEOUT);
     ck_assert_int_ge(seen.result.took, limit);
 }
