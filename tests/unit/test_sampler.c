@@ -284,13 +284,13 @@ END_TEST
 
 START_TEST(a_name_that_is_unknown_at_the_deadline_is_a_dns_timeout) {
     fake.takes = NSEC_PER_MSEC;
-    start_for(1, 4, 4, 100, "http://silent.test/");
+    start_for(2, 4, 4, 100, "http://silent.test/");
     config->sites[0].deadline = config->sites[0].dns_timeout = 600 * NSEC_PER_MSEC;
+    config->sites[1].deadline = 500 * NSEC_PER_MSEC; /* before the lookup's own limit */
     n_expected = 3;
     begin(0);
     begin(0);
-    config->sites[0].deadline = 500 * NSEC_PER_MSEC;
-    begin(0);
+    begin(1);
     finish_all();
     for (unsigned i = 0; i < 3; i++) {
         ck_assert_uint_eq(count(closed[i], OUTCOME_DNS_TIMEOUT), 4);
