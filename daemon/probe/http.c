@@ -131,6 +131,7 @@ static void run_free(struct probe_run *run) {
     }
     curl_easy_cleanup(run->easy);
     curl_slist_free_all(run->connect_to);
+    trust_free(run->request.trust);
     free(run);
 }
 
@@ -512,6 +513,7 @@ static int http_start(struct probe_lane *lane, const struct probe_request *reque
     }
     run->lane = lane;
     run->request = *request;
+    run->request.trust = trust_ref(request->trust);
     run->socket = -1;
     run->connected = run->ready = run->first_byte = NSEC_UNKNOWN;
     event_assign(&run->timer, lane_base(lane), -1, 0, on_timeout, run);

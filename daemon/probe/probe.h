@@ -61,7 +61,7 @@ typedef void probe_on_end(const struct probe_result *result, void *arg);
 struct probe_request {
     const struct site *site;       /* borrowed until the end */
     const struct address *address; /* borrowed until the end */
-    struct trust *trust;  /* what certificates are checked against; borrowed during start */
+    struct trust *trust;  /* what certificates are checked against; start() takes a reference */
     probe_on_end *on_end; /* once, on the loop, never from inside start() */
     void *arg;
 };

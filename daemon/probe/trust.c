@@ -28,6 +28,7 @@ static const char system_bundle[] = "/etc/ssl/certs/ca-certificates.crt";
 struct trust {
     X509_STORE *store;
     unsigned count;
+    unsigned refs; /* of its one loop */
 };
 
 /* O_NONBLOCK: a FIFO in the bundle's place must not hang us. */
@@ -103,6 +104,7 @@ int trust_load(const char *file, struct trust **ret_trust, char *ret_why, size_t
         snprintf(ret_why, why_size, "CA bundle %s: out of memory", file);
         goto fail;
     }
+    trust->refs = 1;
     X509_STORE_set_flags(trust->store, X509_V_FLAG_TRUSTED_FIRST | X509_V_FLAG_PARTIAL_CHAIN);
     stream = open_bundle(file, ret_why, why_size, &r);
     if (stream == NULL) {
@@ -124,8 +126,15 @@ fail:
     return r;
 }
 
-void trust_free(struct trust *trust) {
+struct trust *trust_ref(struct trust *trust) {
     if (trust != NULL) {
+        trust->refs++;
+    }
+    return trust;
+}
+
+void trust_free(struct trust *trust) {
+    if (trust != NULL && (trust->refs == 0 || --trust->refs == 0)) {
         X509_STORE_free(trust->store);
         free(trust);
     }

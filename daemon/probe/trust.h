@@ -12,7 +12,10 @@ struct trust; /* belongs to one loop at a time: OpenSSL's own counts are thread-
  * sentence in ret_why: it cannot be read, it holds no certificate, it is damaged (a certificate
  * that does not parse refuses the whole file: half a bundle is a wrong bundle). */
 int trust_load(const char *file, struct trust **ret_trust, char *ret_why, size_t why_size);
-void trust_free(struct trust *trust); /* connections under way keep what they need */
+/* One more owner on the same loop: a sample that has yet to shake hands outlives a reload. NULL: NULL. */
+struct trust *trust_ref(struct trust *trust);
+/* Gives up one reference; connections under way keep what they need. NULL does nothing. */
+void trust_free(struct trust *trust);
 
 /* For http.c: an SSL_CTX made by libcurl trusts this store from now on. */
 void trust_apply(struct trust *trust, void *ssl_ctx);

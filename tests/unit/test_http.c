@@ -266,6 +266,24 @@ START_TEST(a_store_is_used_for_its_own_samples_alone) {
 }
 END_TEST
 
+START_TEST(a_store_that_is_replaced_serves_what_has_begun) {
+    struct identity ca = identity_new("A", NULL), leaf = identity_new("leaf", &ca);
+    struct server server = {.tls = server_tls(&leaf)};
+    server_says(&server, small_answer);
+    server_start(&server);
+    struct trust *trust = trust_in(&ca);
+    ask(&server, "/");
+    unsigned to_come = 1;
+    start(trust, &to_come);
+    trust_free(trust); /* as a reload does, before the handshake */
+    event_base_loop(loop_base(loop), EVLOOP_NO_EXIT_ON_EMPTY);
+    ck_assert_uint_eq(seen.outcome, 200);
+    server_stop(&server);
+    identity_clear(&leaf);
+    identity_clear(&ca);
+}
+END_TEST
+
 START_TEST(a_certificate_for_another_name_is_refused) {
     struct identity ca = identity_new("A", NULL), leaf = identity_new("leaf", &ca);
     struct server server = {.tls = server_tls(&leaf)};
@@ -453,6 +471,7 @@ int main(void) {
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, a_store_is_used_for_its_own_samples_alone);
+    tcase_add_test(tests, a_store_that_is_replaced_serves_what_has_begun);
     tcase_add_test(tests, a_certificate_for_another_name_is_refused);
     tcase_add_test(tests, every_sample_has_a_connection_of_its_own);
     tcase_add_test(tests, phases_add_up_to_less_than_the_whole);
