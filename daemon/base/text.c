@@ -101,6 +101,10 @@ size_t text_escape(const char *bytes, size_t n, char *ret_text, size_t size) {
 int text_is_safe(const char *bytes, size_t n) {
     const unsigned char *in = (const unsigned char *)bytes;
     for (size_t i = 0; i < n;) {
+        if (in[i] >= 0x20 && in[i] < 0x7f) { /* nearly always; a file is read with this */
+            i++;
+            continue;
+        }
         bool safe;
         i += next(in + i, n - i, &safe);
         if (!safe) {

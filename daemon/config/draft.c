@@ -157,18 +157,22 @@ static struct mark timing_mark(const struct draft *draft, const struct draft_sit
 static void add_unsent(struct draft *draft, struct mark mark, const struct site *site,
                        size_t alike) {
     unsigned unsent = timing_unsent(site, site->concurrency), enough = timing_enough(site);
-    char deadline[VALUE_TEXT_SIZE], more[48] = "", hint[96] = "";
+    long long most = (long long)key_find("concurrency", KEY_SITE)->max;
+    char deadline[VALUE_TEXT_SIZE], more[64] = "", hint[96] = "";
     value_print_duration(site->deadline, deadline);
     if (alike > 1) {
-        snprintf(more, sizeof more, ", and so of %zu more", alike - 1);
+        snprintf(more, sizeof more, "; the same holds for %zu more site%s", alike - 1,
+                 alike == 2 ? "" : "s");
     }
-    if (enough > 0) {
+    if (enough > 0 && enough <= most) {
         snprintf(hint, sizeof hint, "concurrency: %u is the smallest that sends all", enough);
+    } else if (enough > 0) {
+        snprintf(hint, sizeof hint, "no concurrency up to %lld sends all", most);
     } else {
         snprintf(hint, sizeof hint, "no concurrency sends all: the spread is as long");
     }
     messages_add(&draft->messages, MESSAGE_WARNING, mark, hint,
-                 "if site \"%.*s\" hangs, %u of its %u samples are not sent within %s%s",
+                 "if site \"%.*s\" hangs, %u of its %u samples cannot be sent within %s%s",
                  NAME_SHOWN_BYTES, site->name, unsent, site->samples, deadline, more);
 }
 

@@ -33,7 +33,7 @@ struct draft_site {
 
 struct draft_sink {
     struct mark mark;
-    bool faulty; /* something in it was refused */
+    bool faulty; /* something in it was refused, or not read */
     struct draft_settings settings;
 };
 

@@ -68,6 +68,12 @@ static void add_syntax_error(struct nodes *nodes) {
     const char *line;
     size_t n;
     source_line(nodes->source, mark.line, &line, &n);
+    if (parser->context != NULL && n == 0) {
+        /* something that never ends, and the end of the file is no place to look at */
+        messages_add(nodes->messages, MESSAGE_ERROR, to_mark(nodes, parser->context_mark), NULL,
+                     "%s: %s", parser->context, parser->problem);
+        return;
+    }
     const char *hint = NULL;
     if (memchr(line, '\t', n) != NULL) {
         hint = "there is a tab in this line; YAML wants spaces";

@@ -395,7 +395,7 @@ static bool read_sink(struct reader *reader, const struct node *node) {
     if (sink == NULL) {
         return out_of_memory(reader);
     }
-    *sink = (struct draft_sink){.mark = node->mark};
+    *sink = (struct draft_sink){.mark = node->mark, .faulty = true}; /* until it is read whole */
     draft->n_sinks++;
     struct collected *settings = begin_record(reader);
     size_t faults = draft->messages.counts[MESSAGE_ERROR];
