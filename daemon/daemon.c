@@ -191,7 +191,7 @@ static bool is_same_site(const struct site *a, const struct site *b) {
            a->addresses == b->addresses && a->family == b->family &&
            a->body_limit_bytes == b->body_limit_bytes &&
            strcmp(a->user_agent, b->user_agent) == 0 &&
-           memcmp(a->expect_status, b->expect_status, sizeof *a->expect_status) == 0;
+           memcmp(a->expect.status, b->expect.status, sizeof *a->expect.status) == 0;
 }
 
 static struct difference compare(const struct config *before, const struct config *after) {

@@ -13,7 +13,7 @@ struct watch_list {
 /* Samples of the one can be judged together with samples of the other. */
 static bool asks_the_same(const struct site *a, const struct site *b) {
     return strcmp(a->url_given, b->url_given) == 0 &&
-           memcmp(a->expect_status, b->expect_status, sizeof *a->expect_status) == 0;
+           memcmp(a->expect.status, b->expect.status, sizeof *a->expect.status) == 0;
 }
 
 static size_t index_of(const struct watch_list *list, const struct site *site) {
@@ -55,7 +55,7 @@ static void explain(const struct report *report, char *ret_why, size_t why_size)
     for (size_t i = 0; i < report->tally.n; i++) {
         const struct tally_row *row = &report->tally.rows[i];
         bool met = outcome_is_status(row->outcome) &&
-                   status_set_has(report->site->expect_status, row->outcome);
+                   status_set_has(report->site->expect.status, row->outcome);
         if (!met && outcome_is_judged(row->outcome) && row->count > count) {
             most = row->outcome;
             count = row->count;

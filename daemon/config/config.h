@@ -14,6 +14,7 @@
 enum addresses_mode {
     ADDRESSES_ROTATE, /* sample k of round r goes to address (r * N + k) mod n */
     ADDRESSES_FIRST,  /* the first by bytes, always */
+    ADDRESSES_EACH,   /* every address gets all N samples, and its own concurrency */
 };
 
 enum family {
@@ -32,6 +33,102 @@ struct status_set {
     uint64_t bits[15];
 };
 bool status_set_has(const struct status_set *set, unsigned status);
+
+/* A text that must never be seen: read from a file or a systemd credential, never from the
+ * configuration itself. Lies in memory of its own, wiped with the configuration. */
+struct secret {
+    const char *bytes; /* terminated; without the line's end; no control character */
+    size_t n;
+    const char *path; /* where it was read; may be shown */
+};
+
+struct header { /* of a request */
+    const char *name;
+    const char *value;           /* NULL: the secret's */
+    const struct secret *secret; /* NULL: a plain value */
+};
+
+/* What a sample asks beyond its URL. */
+struct request_config {
+    const char *method; /* NULL: GET, or POST where there is a body */
+    const struct header *headers;
+    size_t n_headers;
+    const char *body; /* NULL: none; not terminated */
+    size_t body_bytes;
+    const char *body_path;  /* where it was read; NULL: it stands in the configuration */
+    const char *basic_user; /* NULL: no basic authentication */
+    const struct secret *basic_password;
+    const struct secret *bearer; /* NULL: none */
+    struct url *proxy;           /* http only; NULL: none (never from the environment) */
+    bool compressed;             /* ask for a compressed answer, and unpack it */
+};
+
+enum tls_version {
+    TLS_VERSION_1_0,
+    TLS_VERSION_1_1,
+    TLS_VERSION_1_2,
+    TLS_VERSION_1_3,
+};
+
+struct tls_config {
+    const char *ca;          /* PEM bundle instead of the configuration's; NULL: that */
+    const char *cert, *key;  /* client certificate (chain) and its key, PEM; both or none */
+    const char *server_name; /* for SNI and verification; NULL: the URL's host */
+    enum tls_version min_version;
+    bool verify;
+};
+
+enum connection_mode {
+    CONNECTION_FRESH, /* one for each sample */
+    CONNECTION_REUSE, /* the site keeps its connections from sample to sample and round to round */
+};
+
+struct pattern; /* base/pattern.h */
+
+enum rule_kind {
+    RULE_PRESENT, /* headers only, as the next */
+    RULE_ABSENT,
+    RULE_EQUALS,
+    RULE_CONTAINS,
+    RULE_MATCHES,
+    RULE_NOT_MATCHES,
+};
+
+/* One expectation of a header's value, or of the body. */
+struct rule {
+    enum rule_kind kind;
+    const char *header;            /* NULL: the body */
+    const char *text;              /* as written; NULL: RULE_PRESENT, RULE_ABSENT */
+    const struct pattern *pattern; /* RULE_MATCHES, RULE_NOT_MATCHES */
+};
+
+/* What an answer must be. */
+struct expect_config {
+    const struct status_set *status;
+    const struct rule *headers; /* in the order in which they are asked */
+    size_t n_headers;
+    const struct rule *body;
+    size_t n_body;
+    nsec_t latency;     /* a sample takes less than this; 0: any */
+    nsec_t certificate; /* it is valid for at least so long; 0: any */
+};
+
+enum redirect_scope {
+    REDIRECT_SAME_ORIGIN, /* scheme, host and port stay */
+    REDIRECT_SAME_SITE,   /* the registrable domain stays (public suffix list) */
+    REDIRECT_ANY,
+};
+
+struct redirects_config {
+    unsigned follow; /* hops at most; 0: a redirect is the outcome */
+    enum redirect_scope to;
+};
+
+/* What names the server behind an address: one of the two, or none. */
+struct backend_config {
+    const char *header;
+    const char *cookie;
+};
 
 struct site {
     const char *name; /* unique in its configuration */
@@ -55,7 +152,14 @@ struct site {
     enum family family;
     size_t body_limit_bytes;
     const char *user_agent;
-    const struct status_set *expect_status;
+    struct request_config request;
+    struct tls_config tls;
+    enum connection_mode connection;
+    struct expect_config expect;
+    struct redirects_config redirects;
+    struct backend_config backend;
+    const char *connect_host; /* connect there instead of to the URL's host; NULL: to that */
+    uint16_t connect_port;    /* 0: the URL's */
 };
 
 enum sink_kind {

@@ -1,11 +1,7 @@
 /* HTTP and HTTPS by libcurl: one easy handle, one connection, one request, one answer a sample.
  *
- * Nothing of libcurl's convenience is left on that could hide a failure or join two samples: no
- * reuse, no session resumption, no multiplexing, no redirect, no name lookup (the address comes
- * from the round, by CURLOPT_CONNECT_TO), no proxy or netrc from the environment, no CA bundle but
- * trust.c's. Bytes are counted here, since libcurl's own limits leak: heads and trailers together
- * to 64 KiB, the body to the site's limit, after which the transfer is ended on purpose and its
- * status stands.
+ * This file is a sample's life, from start to its one end. What is asked is request.c's, what comes
+ * back answer.c's, what it means classify.c's, and whether it will do expect.c's.
  *
  * Time: our own stamps. connect ends where libcurl makes the SSL_CTX (https) or asks leave to send
  * the request (http); tls ends at that same leave; the first byte is the first header line of a
@@ -16,9 +12,12 @@
  *
  * An answer can be endless in ways that no callback shows (a chunk extension, TLS messages): the kernel's
  * count of received bytes is looked at after each read, and more than any answer needs ends the sample. */
+#include "probe/answer.h"
 #include "probe/classify.h"
+#include "probe/expect.h"
 #include "probe/lane.h"
 #include "probe/probe.h"
+#include "probe/request.h"
 #include "probe/route.h"
 #include "probe/trust.h"
 
@@ -41,40 +40,29 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { HEAD_BYTES_MOST = 64 << 10 };
 enum {
-    BUFFER_BYTES = 4 << 10,      /* libcurl reads up to 100 of them in a turn */
     WIRE_FACTOR = 8,             /* a body in chunks of one byte each takes six times its size */
     WIRE_BYTES_MORE = 256 << 10, /* handshakes with long chains, tickets, chunk extensions */
 };
 enum { KERNEL_CLOSE_WAIT = 8, KERNEL_LAST_ACK = 9 }; /* Linux, include/net/tcp_states.h */
 
-enum head {
-    HEAD_BEGIN, /* a status line comes next: of an interim answer or of the final one */
-    HEAD_LINES,
-    HEAD_DONE, /* the blank line of the final head was seen; header lines after it are trailers */
-};
-
 struct probe_run {
     struct probe_lane *lane;
     struct probe_request request;
     CURL *easy;
-    struct curl_slist *connect_to;
+    struct request asked;
+    struct answer answer;
     struct probe_run *next, *previous; /* of those in flight in the lane */
     struct event timer;
     int socket;
 
-    nsec_t started, connected, ready, first_byte; /* NSEC_UNKNOWN: not reached */
-    nsec_t absent_before;                         /* the loop's count, at the start */
-    enum head head;
-    bool interim; /* of the head at hand: its status is 1xx */
-    size_t head_bytes, body_bytes;
-    uint64_t received_bytes; /* by the kernel, TLS and all */
-    const SSL_CTX *ssl_ctx;  /* libcurl's, for comparison only */
-    bool received_data;      /* TLS: a record of application data came */
-    bool head_too_large, body_stopped;
-    int socket_error; /* errno of socket(), which libcurl does not pass on */
-    outcome_t forced; /* OUTCOME_NONE: as classified */
+    nsec_t started, connected, ready; /* NSEC_UNKNOWN: not reached */
+    nsec_t absent_before;             /* the loop's count, at the start */
+    uint64_t received_bytes;          /* by the kernel, TLS and all */
+    const SSL_CTX *ssl_ctx;           /* libcurl's, for comparison only */
+    bool received_data;               /* TLS: a record of application data came */
+    int socket_error;                 /* errno of socket(), which libcurl does not pass on */
+    outcome_t forced;                 /* OUTCOME_NONE: as classified */
     char error[CURL_ERROR_SIZE];
 };
 
@@ -130,7 +118,8 @@ static void run_free(struct probe_run *run) {
         event_del(&run->timer);
     }
     curl_easy_cleanup(run->easy);
-    curl_slist_free_all(run->connect_to);
+    request_clear(&run->asked);
+    answer_clear(&run->answer);
     trust_free(run->request.trust);
     free(run);
 }
@@ -167,7 +156,7 @@ static void count_received(struct probe_run *run) {
 static int on_close_socket(void *arg, curl_socket_t fd) {
     for (struct probe_run *run = *lane_runs(arg); run != NULL; run = run->next) {
         if (run->socket == fd) {
-            if (run->first_byte == NSEC_UNKNOWN && !run->request.site->url.tls) {
+            if (run->answer.first_byte == NSEC_UNKNOWN && !run->request.site->url.tls) {
                 count_received(run);
             }
             run->socket = -1;
@@ -220,49 +209,6 @@ static int on_ready(void *arg, char *remote, char *local, int remote_port, int l
     return CURL_PREREQFUNC_OK;
 }
 
-static size_t on_header(char *line, size_t size, size_t n, void *arg) {
-    struct probe_run *run = arg;
-    size_t bytes = size * n;
-    run->head_bytes += bytes;
-    if (run->head_bytes > HEAD_BYTES_MOST) {
-        run->head_too_large = true;
-        return 0;
-    }
-    bool blank =
-        bytes > 0 && (line[0] == '\n' || (bytes > 1 && line[0] == '\r' && line[1] == '\n'));
-    switch (run->head) {
-    case HEAD_BEGIN: {
-        long status = 0;
-        curl_easy_getinfo(run->easy, CURLINFO_RESPONSE_CODE, &status);
-        run->interim = status >= 100 && status < 200;
-        if (!run->interim) {
-            run->first_byte = clock_now();
-        }
-        run->head = HEAD_LINES;
-        break;
-    }
-    case HEAD_LINES:
-        if (blank) {
-            run->head = run->interim ? HEAD_BEGIN : HEAD_DONE;
-        }
-        break;
-    case HEAD_DONE:
-        break;
-    }
-    return bytes;
-}
-
-static size_t on_body(char *bytes, size_t size, size_t n, void *arg) {
-    struct probe_run *run = arg;
-    (void)bytes;
-    run->body_bytes += size * n;
-    if (run->body_bytes > run->request.site->body_limit_bytes) {
-        run->body_stopped = true;
-        return 0;
-    }
-    return size * n;
-}
-
 /* ---- the end ---- */
 
 static enum progress progress_of(const struct probe_run *run) {
@@ -272,13 +218,13 @@ static enum progress progress_of(const struct probe_run *run) {
     if (run->ready == NSEC_UNKNOWN) {
         return PROGRESS_TLS;
     }
-    if (run->first_byte != NSEC_UNKNOWN) {
+    if (run->answer.first_byte != NSEC_UNKNOWN) {
         return PROGRESS_ANSWER;
     }
     /* part of a first line, which no callback shows; after interim answers only the plain count
      * tells */
-    bool some = run->request.site->url.tls ? run->received_data && run->head_bytes == 0
-                                           : run->received_bytes > run->head_bytes;
+    bool some = run->request.site->url.tls ? run->received_data && run->answer.head_bytes == 0
+                                           : run->received_bytes > run->answer.head_bytes;
     return some ? PROGRESS_ANSWER : PROGRESS_REQUEST;
 }
 
@@ -314,9 +260,9 @@ static outcome_t outcome_of(struct probe_run *run, CURLcode code, enum progress 
         .progress = progress,
         .error = error_of(run),
         .tls = run->request.site->url.tls,
-        .head_complete = run->head == HEAD_DONE,
-        .head_too_large = run->head_too_large,
-        .body_stopped = run->body_stopped,
+        .head_complete = run->answer.head == HEAD_DONE,
+        .head_too_large = run->answer.head_too_large,
+        .body_stopped = run->answer.body_stopped,
         .memory_failed = memory_failed,
     };
     curl_easy_getinfo(run->easy, CURLINFO_RESPONSE_CODE, &input.status);
@@ -360,15 +306,18 @@ static void finish(struct probe_run *run, CURLcode code, const char *words) {
     result.phases[PHASE_CONNECT] = between(run->started, run->connected);
     result.phases[PHASE_TLS] =
         run->request.site->url.tls ? between(run->connected, run->ready) : NSEC_UNKNOWN;
-    result.phases[PHASE_FIRST_BYTE] = between(run->ready, run->first_byte);
+    result.phases[PHASE_FIRST_BYTE] = between(run->ready, run->answer.first_byte);
     result.phases[PHASE_TRANSFER] =
-        run->head == HEAD_DONE ? between(run->first_byte, now) : NSEC_UNKNOWN;
+        run->answer.head == HEAD_DONE ? between(run->answer.first_byte, now) : NSEC_UNKNOWN;
     if (!outcome_is_status(result.outcome)) {
         if (words == NULL) {
             words = words_of(run, code, result.outcome);
         }
         text_escape(words, strlen(words), result.words, sizeof result.words);
     }
+    struct expect_answer answer = {.outcome = result.outcome, .took = result.took};
+    result.reason =
+        expect_judge(&run->request.site->expect, &answer, result.words, sizeof result.words);
     probe_on_end *on_end = run->request.on_end;
     void *arg = run->request.arg;
     run_free(run);
@@ -441,7 +390,7 @@ static void on_read(struct probe_lane *lane, int fd) {
         return; /* ended by what was read */
     }
     count_received(run);
-    uint64_t most = HEAD_BYTES_MOST + WIRE_BYTES_MORE +
+    uint64_t most = ANSWER_HEAD_BYTES_MOST + WIRE_BYTES_MORE +
                     WIRE_FACTOR * (uint64_t)run->request.site->body_limit_bytes;
     if (run->received_bytes > most) {
         run->forced = progress_of(run) == PROGRESS_TLS ? OUTCOME_TLS_HANDSHAKE : OUTCOME_PROTOCOL;
@@ -451,55 +400,23 @@ static void on_read(struct probe_lane *lane, int fd) {
 
 /* ---- the beginning ---- */
 
-static bool configure_connection(struct probe_run *run) {
+static bool configure(struct probe_run *run) {
     CURL *easy = run->easy;
-    const struct address *address = run->request.address;
-    char connect_to[INET6_ADDRSTRLEN + 16];
-    snprintf(connect_to, sizeof connect_to, address->family == AF_INET6 ? "::[%s]:%u" : "::%s:%u",
-             address->text, run->request.site->url.port);
-    run->connect_to = curl_slist_append(NULL, connect_to);
-    /* libcurl's own limit is there only in case that our timer should fail to be armed */
-    long limit_ms = (long)(run->request.site->timeout / NSEC_PER_MSEC) + 60000;
-    return run->connect_to != NULL &&
-           curl_easy_setopt(easy, CURLOPT_URL, run->request.site->url.text) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_CONNECT_TO, run->connect_to) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, 0L) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)BUFFER_BYTES) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, limit_ms) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, limit_ms) == CURLE_OK &&
+    const struct site *site = run->request.site;
+    return request_apply(&run->asked, easy, site, run->request.address) &&
            curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, run) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, run->lane) == CURLE_OK;
-}
-
-static bool configure_tls(struct probe_run *run) {
-    CURL *easy = run->easy;
-    return !run->request.site->url.tls ||
-           (curl_easy_setopt(easy, CURLOPT_CAINFO, NULL) == CURLE_OK &&
-            curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) == CURLE_OK &&
-            curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L) == CURLE_OK &&
-            curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L) == CURLE_OK &&
-            curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, on_ssl_ctx) == CURLE_OK &&
-            curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, run) == CURLE_OK);
-}
-
-static bool configure_request(struct probe_run *run) {
-    CURL *easy = run->easy;
-    return curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_USERAGENT, run->request.site->user_agent) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, run->lane) == CURLE_OK &&
+           (!site->url.tls ||
+            (curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, on_ssl_ctx) == CURLE_OK &&
+             curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, run) == CURLE_OK)) &&
            curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_ready) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_PREREQDATA, run) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_HEADERDATA, run) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_WRITEDATA, run) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, answer_on_header) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_HEADERDATA, &run->answer) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, answer_on_body) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_WRITEDATA, &run->answer) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, run->error) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_PRIVATE, run) == CURLE_OK;
 }
@@ -515,12 +432,12 @@ static int http_start(struct probe_lane *lane, const struct probe_request *reque
     run->request = *request;
     run->request.trust = trust_ref(request->trust);
     run->socket = -1;
-    run->connected = run->ready = run->first_byte = NSEC_UNKNOWN;
+    run->connected = run->ready = NSEC_UNKNOWN;
     event_assign(&run->timer, lane_base(lane), -1, 0, on_timeout, run);
     run->easy = curl_easy_init();
     int r = -ENOMEM;
-    if (run->easy == NULL || !configure_connection(run) || !configure_tls(run) ||
-        !configure_request(run)) {
+    answer_init(&run->answer, run->easy, request->site);
+    if (run->easy == NULL || !configure(run)) {
         goto fail;
     }
     run->started = clock_now();

@@ -42,9 +42,7 @@ static_assert(sizeof classes / sizeof classes[0] == OUTCOME_CLASSES, "a row per 
 static_assert(OUTCOME_CLASSES <= OUTCOME_STATUS_MIN, "classes and status codes share one range");
 
 static const char *const reasons[] = {
-    "none",
-    "error",
-    "status",
+    "none", "error", "status", "header", "body", "certificate", "latency",
 };
 static_assert(sizeof reasons / sizeof reasons[0] == REASON_COUNT, "a name per reason");
 

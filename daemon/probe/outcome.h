@@ -38,11 +38,16 @@ enum outcome {
     OUTCOME_STATUS_MAX = 999,
 };
 
-/* Why a judged sample did not meet its site's expectation; exactly one, the first that applies. */
+/* Why a judged sample did not meet its site's expectation; exactly one, the first that applies in
+ * this order. */
 enum reason {
     REASON_NONE, /* it did, or it was not judged */
     REASON_ERROR,
     REASON_STATUS,
+    REASON_HEADER,
+    REASON_BODY,
+    REASON_CERTIFICATE,
+    REASON_LATENCY,
     REASON_COUNT,
 };
 

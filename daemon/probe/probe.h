@@ -27,26 +27,35 @@ enum phase {
 const char *phase_name(enum phase phase); /* "dns", "connect", "tls", "first_byte", "transfer" */
 
 #define SAMPLE_NO_ADDRESS UINT16_MAX
+#define SAMPLE_NO_BACKEND UINT16_MAX
 
 struct sample {
     outcome_t outcome;
     uint16_t reason;     /* enum reason */
     uint16_t address;    /* index into its round's addresses, or SAMPLE_NO_ADDRESS: never started */
+    uint16_t backend;    /* index into its round's backends, or SAMPLE_NO_BACKEND: did not say */
     uint16_t local_port; /* 0: not known */
+    uint16_t repeated;   /* requests that libcurl sent again by itself, on a connection kept */
     nsec_t at;           /* its start, after the round's; NSEC_UNKNOWN: never started */
     nsec_t took;         /* from its start to its end; NSEC_UNKNOWN: never started */
     nsec_t phases[PHASE_COUNT]; /* NSEC_UNKNOWN where not reached or not applicable */
 };
 
-#define PROBE_WORDS_BYTES 256
+#define PROBE_WORDS_BYTES   256
+#define PROBE_BACKEND_BYTES 64
 
-/* What came of one sample, before anybody judges it. Valid during the callback. */
+/* What came of one sample, judged by its site's expectation. Valid during the callback. */
 struct probe_result {
     outcome_t outcome;
+    enum reason reason;
     uint16_t local_port; /* 0: not known */
+    uint16_t repeated;   /* see struct sample */
     nsec_t took;
     nsec_t phases[PHASE_COUNT];
-    char words[PROBE_WORDS_BYTES]; /* the library's own, escaped; empty for a status */
+    /* What went wrong: the library's own words, or the expectation that was not met; escaped, empty
+     * where nothing did. */
+    char words[PROBE_WORDS_BYTES];
+    char backend[PROBE_BACKEND_BYTES]; /* who answered, escaped and cut; empty: it did not say */
 };
 
 struct event_base;

@@ -20,12 +20,24 @@ struct report_address {
     struct tally tally;
 };
 
+#define REPORT_BACKENDS_MOST 32 /* the most frequent; the rest are counted together */
+
+struct report_backend {
+    char name[PROBE_BACKEND_BYTES];
+    struct tally tally;
+};
+
 struct report_evidence {
     outcome_t outcome;
-    char address[INET6_ADDRSTRLEN]; /* empty: never had one */
-    nsec_t at;                      /* NSEC_UNKNOWN: never started */
-    uint16_t local_port;            /* 0: not known */
+    enum reason reason;
+    char address[INET6_ADDRSTRLEN];    /* empty: never had one */
+    char backend[PROBE_BACKEND_BYTES]; /* empty: not known */
+    nsec_t at;                         /* NSEC_UNKNOWN: never started */
+    nsec_t took;
+    nsec_t phases[PHASE_COUNT];
+    uint16_t local_port; /* 0: not known */
     char words[ROUND_WORDS_BYTES];
+    char *curl; /* a command line that repeats the request; NULL: never had an address */
 };
 
 struct report {
@@ -46,6 +58,15 @@ struct report {
         *addresses; /* in the order of the round's; every address, tallied or not */
     size_t n_addresses;
     bool left_out_ipv4, left_out_ipv6;
+    char (*appeared)[INET6_ADDRSTRLEN]; /* addresses that the site's last round did not have */
+    size_t n_appeared;
+    char (*gone)[INET6_ADDRSTRLEN]; /* those that it had and this one has not */
+    size_t n_gone;
+    struct report_backend
+        *backends; /* by frequency, then name; those that did not say are in none */
+    size_t n_backends;
+    struct tally other_backends; /* beyond REPORT_BACKENDS_MOST */
+    unsigned repeated;           /* requests that libcurl sent again by itself */
     struct report_evidence *evidence;
     size_t n_evidence;
 

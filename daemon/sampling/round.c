@@ -12,6 +12,7 @@ static void sample_init(struct sample *sample) {
         .outcome = OUTCOME_NONE,
         .reason = REASON_NONE,
         .address = SAMPLE_NO_ADDRESS,
+        .backend = SAMPLE_NO_BACKEND,
         .at = NSEC_UNKNOWN,
         .took = NSEC_UNKNOWN,
     };

@@ -9,9 +9,13 @@
 
 #include <stdint.h>
 
-#define ROUND_EVIDENCE_PER_OUTCOME 3  /* failed samples of an outcome that keep their words */
-#define ROUND_EVIDENCE_MOST        16 /* over all outcomes of a round */
-#define ROUND_WORDS_BYTES          256
+#define ROUND_EVIDENCE_EACH 3  /* failed samples of one outcome and reason that keep their words */
+#define ROUND_EVIDENCE_MOST 48 /* in all */
+#define ROUND_WORDS_BYTES   PROBE_WORDS_BYTES
+
+struct round_backend {
+    char name[PROBE_BACKEND_BYTES]; /* already escaped */
+};
 
 struct round_evidence {
     unsigned sample;               /* index */
@@ -39,8 +43,10 @@ struct round {
     struct address *addresses; /* sorted by bytes */
     size_t n_addresses;
     bool left_out_ipv4, left_out_ipv6; /* resolved, but no route for that family on this machine */
-    struct sample *samples;            /* site->samples of them, each with exactly one outcome */
-    unsigned planned;
+    struct sample *samples;            /* `planned` of them, each with exactly one outcome */
+    unsigned planned;                  /* site->samples; with addresses: each, for every address */
+    struct round_backend *backends;    /* in order of appearance */
+    size_t n_backends;
     struct round_evidence *evidence;
     size_t n_evidence;
 

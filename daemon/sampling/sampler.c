@@ -108,26 +108,17 @@ static void pump_line(struct sampler *sampler) {
 
 /* ---- the end of a sample, and of a round ---- */
 
-static enum reason judge(const struct site *site, outcome_t outcome) {
-    if (!outcome_is_judged(outcome)) {
-        return REASON_NONE;
-    }
-    if (!outcome_is_status(outcome)) {
-        return REASON_ERROR;
-    }
-    return status_set_has(site->expect_status, outcome) ? REASON_NONE : REASON_STATUS;
-}
-
 static void keep_evidence(struct round *round, unsigned index, const char *words) {
     const struct sample *sample = &round->samples[index];
     if (sample->reason == REASON_NONE && outcome_is_status(sample->outcome)) {
         return;
     }
-    unsigned of_same = 0;
+    unsigned alike = 0;
     for (size_t i = 0; i < round->n_evidence; i++) {
-        of_same += round->samples[round->evidence[i].sample].outcome == sample->outcome;
+        const struct sample *other = &round->samples[round->evidence[i].sample];
+        alike += other->outcome == sample->outcome && other->reason == sample->reason;
     }
-    if (of_same >= ROUND_EVIDENCE_PER_OUTCOME || round->n_evidence >= ROUND_EVIDENCE_MOST) {
+    if (alike >= ROUND_EVIDENCE_EACH || round->n_evidence >= ROUND_EVIDENCE_MOST) {
         return;
     }
     struct round_evidence *more =
@@ -142,21 +133,22 @@ static void keep_evidence(struct round *round, unsigned index, const char *words
 }
 
 /* Every sample ends here, started or not. */
-static void end_sample(struct round_run *run, unsigned index, outcome_t outcome,
+static void end_sample(struct round_run *run, unsigned index, outcome_t outcome, enum reason reason,
                        const char *words) {
     struct round *round = run->round;
     struct sample *sample = &round->samples[index];
     assert(sample->outcome == OUTCOME_NONE && outcome != OUTCOME_NONE);
     sample->outcome = outcome;
-    sample->reason = (uint16_t)judge(round->site, outcome);
+    sample->reason = (uint16_t)reason;
     keep_evidence(round, index, words);
     run->open--;
     atomic_fetch_add_explicit(&run->sampler->ended, 1, memory_order_relaxed);
 }
 
 static void end_unstarted(struct round_run *run, outcome_t outcome, const char *words) {
+    enum reason reason = outcome_is_judged(outcome) ? REASON_ERROR : REASON_NONE;
     while (run->started < run->round->planned) {
-        end_sample(run, run->started++, outcome, words);
+        end_sample(run, run->started++, outcome, reason, words);
     }
 }
 
@@ -227,7 +219,8 @@ static void on_sample_end(const struct probe_result *result, void *arg) {
     sample->took = result->took;
     sample->local_port = result->local_port;
     memcpy(sample->phases, result->phases, sizeof sample->phases);
-    end_sample(run, index, result->outcome, result->words);
+    sample->repeated = result->repeated;
+    end_sample(run, index, result->outcome, result->reason, result->words);
     run->in_flight--;
     sampler->in_flight--;
     if (!run->ending) { /* else whoever ends them closes the round */
@@ -247,6 +240,7 @@ static uint16_t address_of(const struct round *round, unsigned index) {
     case ADDRESSES_FIRST:
         return 0;
     case ADDRESSES_ROTATE:
+    case ADDRESSES_EACH:
         break;
     }
     /* round numbers start at 1, turns at 0 */
@@ -283,7 +277,7 @@ static void start_sample(struct round_run *run) {
         sample->address = SAMPLE_NO_ADDRESS;
         sample->at = NSEC_UNKNOWN;
     }
-    end_sample(run, index, OUTCOME_LOCAL_RESOURCE, strerror(-r));
+    end_sample(run, index, OUTCOME_LOCAL_RESOURCE, REASON_NONE, strerror(-r));
 }
 
 /* Starts every sample that may start now, and sees to it that somebody comes back for the rest.

@@ -260,10 +260,10 @@ START_TEST(the_defaults_are_those_of_the_manual) {
     ck_assert_int_eq(site->family, FAMILY_ANY);
     ck_assert_uint_eq(site->body_limit_bytes, 16384);
     ck_assert_str_eq(site->user_agent, "tallyd/" TALLYD_VERSION);
-    ck_assert(!status_set_has(site->expect_status, 199));
-    ck_assert(status_set_has(site->expect_status, 200));
-    ck_assert(status_set_has(site->expect_status, 399));
-    ck_assert(!status_set_has(site->expect_status, 400));
+    ck_assert(!status_set_has(site->expect.status, 199));
+    ck_assert(status_set_has(site->expect.status, 200));
+    ck_assert(status_set_has(site->expect.status, 399));
+    ck_assert(!status_set_has(site->expect.status, 400));
     ck_assert_uint_eq(site->n_labels, 0);
     ck_assert_uint_eq(config->n_sinks, 1);
     ck_assert_int_eq(config->sinks[0].kind, SINK_STDOUT);
@@ -328,14 +328,14 @@ START_TEST(every_key_reaches_its_field) {
     ck_assert_str_eq(site->labels[0].value, "web");
     ck_assert_str_eq(site->labels[1].value, "");
     ck_assert_str_eq(site->labels[2].value, "010");
-    ck_assert(status_set_has(site->expect_status, 200) && status_set_has(site->expect_status, 499));
-    ck_assert(!status_set_has(site->expect_status, 204));
+    ck_assert(status_set_has(site->expect.status, 200) && status_set_has(site->expect.status, 499));
+    ck_assert(!status_set_has(site->expect.status, 204));
     ck_assert_uint_eq(site->ring, 0);
 
     site = &config->sites[1]; /* the defaults apply wherever they stand */
     ck_assert_int_eq(site->interval, 30 * NSEC_PER_SEC);
-    ck_assert(status_set_has(site->expect_status, 204));
-    ck_assert(!status_set_has(site->expect_status, 200));
+    ck_assert(status_set_has(site->expect.status, 204));
+    ck_assert(!status_set_has(site->expect.status, 200));
     ck_assert_uint_eq(site->ring, 1);
     ck_assert_uint_eq(config->n_rings, 2);
     ck_assert_int_eq(config->ring_intervals[1], 30 * NSEC_PER_SEC);

@@ -158,6 +158,9 @@ static const char small_answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n
 static struct loop *loop;
 static struct probe_engine *engine;
 static struct probe_lane *lane;
+static const struct status_set any_status = {.bits = {~0ULL, ~0ULL, ~0ULL, ~0ULL, ~0ULL, ~0ULL,
+                                                      ~0ULL, ~0ULL, ~0ULL, ~0ULL, ~0ULL, ~0ULL,
+                                                      ~0ULL, ~0ULL, ~0ULL}};
 static struct site site;
 static char url[64];
 static const struct address loopback = {
@@ -172,6 +175,7 @@ static void setup(void) {
                          .timeout = 5 * NSEC_PER_SEC,
                          .body_limit_bytes = 16 << 10,
                          .user_agent = "test",
+                         .expect.status = &any_status,
                          .url = {.text = url, .host = (char *)"site.test"}};
 }
 

@@ -66,7 +66,10 @@ static void fake_lane_close(struct probe_lane *lane) {
 }
 
 static void finish(struct probe_run *run, outcome_t outcome) {
-    struct probe_result result = {.outcome = outcome, .took = clock_now() - run->started};
+    bool failed = outcome_is_judged(outcome) && !outcome_is_status(outcome);
+    struct probe_result result = {.outcome = outcome,
+                                  .reason = failed ? REASON_ERROR : REASON_NONE,
+                                  .took = clock_now() - run->started};
     struct probe_request request = run->request;
     fake.in_flight--;
     run->lane->in_flight--;
@@ -391,7 +394,7 @@ START_TEST(a_sample_that_cannot_start_is_our_own_failure) {
     finish_all();
     ck_assert_uint_eq(count(closed[0], OUTCOME_LOCAL_RESOURCE), 20);
     ck_assert_uint_eq(closed[0]->samples[0].reason, REASON_NONE);
-    ck_assert_uint_eq(closed[0]->n_evidence, ROUND_EVIDENCE_PER_OUTCOME);
+    ck_assert_uint_eq(closed[0]->n_evidence, ROUND_EVIDENCE_EACH);
     ck_assert_str_eq(closed[0]->evidence[0].words, strerror(EMFILE));
     clear();
 }

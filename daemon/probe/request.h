@@ -1,0 +1,18 @@
+/* What is asked: a site's settings as options of a libcurl handle. Internal to probe/. */
+#pragma once
+
+#include "probe/probe.h"
+
+#include <curl/curl.h>
+#include <stdbool.h>
+
+/* What a handle points to and libcurl does not copy. All zeros is an empty one. */
+struct request {
+    struct curl_slist *connect_to;
+};
+
+/* Everything about the request and its connection but the callbacks. False: out of memory. The
+ * request must outlive the handle's use. */
+bool request_apply(struct request *request, CURL *easy, const struct site *site,
+                   const struct address *address);
+void request_clear(struct request *request);
