@@ -9,26 +9,21 @@
  *   queries have ended, but gives its places among the QUERIES_MOST to others, so that names that are
  *   never answered do not starve the rest.
  * - A lookup that had to wait for its places for long is our failure, not the name's.
- * - The unspecified address (a sinkhole's answer) is none: the kernel would connect to ourselves.
  * - A channel does not see that resolv.conf changed. It is looked at once a minute, and at each
- *   resolver_configure(); the old channel goes when its queries have ended.
- *
- * Families: where a name has addresses of both and one family has no route on this machine, that
- * family is left out (and named); where it has only those, they stay and samples say what happens.
- */
+ *   resolver_configure(); the old channel goes when its queries have ended. */
 #include "probe/resolver.h"
 
 #include "base/log.h"
 #include "base/loop.h"
+#include "probe/addresses.h"
 #include "probe/channel.h"
-#include "probe/route.h"
 
 #include <ares.h>
-#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -37,7 +32,6 @@ enum {
     QUERIES_MOST = 64,   /* under way that somebody waits for */
     ORPHANS_MOST = 1024, /* and beyond, that nobody waits for any more: they cost memory alone */
 };
-enum { ADDRESSES_MOST = 256 }; /* of one lookup; more are not sampled */
 
 static const char resolv_conf[] = "/etc/resolv.conf";
 static const nsec_t watch_interval = 60 * NSEC_PER_SEC;
@@ -75,8 +69,7 @@ struct resolver_lookup {
     bool literal;
     nsec_t limit;
     nsec_t started;
-    struct address *addresses;
-    size_t n_addresses;
+    struct addresses addresses;
 };
 
 struct resolver {
@@ -161,7 +154,7 @@ static void on_watch(evutil_socket_t fd, short what, void *arg) {
 
 static void lookup_free(struct resolver_lookup *lookup) {
     event_del(&lookup->end);
-    free(lookup->addresses);
+    addresses_clear(&lookup->addresses);
     free(lookup->host);
     free(lookup);
 }
@@ -192,35 +185,10 @@ static void stop_waiting(struct resolver_lookup *lookup) {
     }
 }
 
-static bool is_known(const struct resolver_lookup *lookup, const struct address *address) {
-    for (size_t i = 0; i < lookup->n_addresses; i++) {
-        if (lookup->addresses[i].family == address->family &&
-            memcmp(lookup->addresses[i].bytes, address->bytes, sizeof address->bytes) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void keep_address(struct resolver_lookup *lookup, int family, const void *bytes) {
-    struct address address = {.family = family};
-    memcpy(address.bytes, bytes, family == AF_INET ? 4 : 16);
-    static const unsigned char unspecified[sizeof address.bytes];
-    if (memcmp(address.bytes, unspecified, sizeof unspecified) == 0) {
-        return;
-    }
-    if (lookup->n_addresses >= ADDRESSES_MOST || is_known(lookup, &address)) {
-        return;
-    }
-    inet_ntop(family, address.bytes, address.text, sizeof address.text);
-    struct address *more =
-        realloc(lookup->addresses, (lookup->n_addresses + 1) * sizeof *lookup->addresses);
-    if (more == NULL) {
+    if (addresses_add(&lookup->addresses, family, bytes) != 0) {
         lookup->out_of_memory = true;
-        return;
     }
-    lookup->addresses = more;
-    lookup->addresses[lookup->n_addresses++] = address;
 }
 
 static void on_query_end(void *arg, int status, int timeouts, struct ares_addrinfo *answer) {
@@ -287,49 +255,6 @@ static void send_waiting(struct resolver *resolver) {
     }
 }
 
-static int compare_addresses(const void *a, const void *b) {
-    const struct address *x = a, *y = b;
-    if (x->family != y->family) {
-        return x->family == AF_INET ? -1 : 1;
-    }
-    return memcmp(x->bytes, y->bytes, sizeof x->bytes);
-}
-
-static bool family_has_route(const struct resolver_lookup *lookup, int family, bool *ret_present) {
-    *ret_present = false;
-    for (size_t i = 0; i < lookup->n_addresses; i++) {
-        if (lookup->addresses[i].family == family) {
-            *ret_present = true;
-            if (route_exists(&lookup->addresses[i])) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-static void leave_out(struct resolver_lookup *lookup, int family) {
-    size_t kept = 0;
-    for (size_t i = 0; i < lookup->n_addresses; i++) {
-        if (lookup->addresses[i].family != family) {
-            lookup->addresses[kept++] = lookup->addresses[i];
-        }
-    }
-    lookup->n_addresses = kept;
-}
-
-static void leave_out_unrouted(struct resolver_lookup *lookup, struct resolver_result *result) {
-    bool has_v4, has_v6;
-    bool route_v4 = family_has_route(lookup, AF_INET, &has_v4);
-    bool route_v6 = family_has_route(lookup, AF_INET6, &has_v6);
-    if (!has_v4 || !has_v6 || route_v4 == route_v6) {
-        return;
-    }
-    leave_out(lookup, route_v4 ? AF_INET6 : AF_INET);
-    result->left_out_ipv6 = route_v4;
-    result->left_out_ipv4 = route_v6;
-}
-
 /* What to call it when there is no address. A time-out outranks an answer: with the other family
  * unknown, "no such name" would be a guess. */
 static outcome_t failure_of(const struct resolver_lookup *lookup, const char **ret_words) {
@@ -382,13 +307,13 @@ static void tell(struct resolver_lookup *lookup) {
     struct resolver_result result = {.took = lookup->literal ? NSEC_UNKNOWN
                                                              : clock_now() - lookup->started};
     lookup->told = true;
-    if (lookup->n_addresses > 0) {
-        leave_out_unrouted(lookup, &result);
-        qsort(lookup->addresses, lookup->n_addresses, sizeof *lookup->addresses, compare_addresses);
-        result.addresses = lookup->addresses;
-        result.n_addresses = lookup->n_addresses;
-        lookup->addresses = NULL;
-        lookup->n_addresses = 0;
+    if (lookup->addresses.n > 0) {
+        addresses_leave_out_unrouted(&lookup->addresses, &result.left_out_ipv4,
+                                     &result.left_out_ipv6);
+        addresses_sort(&lookup->addresses);
+        result.addresses = lookup->addresses.list;
+        result.n_addresses = lookup->addresses.n;
+        lookup->addresses = (struct addresses){0};
     } else {
         result.outcome = failure_of(lookup, &result.words);
     }
@@ -434,18 +359,6 @@ void resolver_end(struct resolver_lookup *lookup) {
     }
 }
 
-static bool keep_literal(struct resolver_lookup *lookup, const char *host) {
-    unsigned char bytes[16];
-    for (int i = 0; i < 2; i++) {
-        int family = i == 0 ? AF_INET : AF_INET6;
-        if (inet_pton(family, host, bytes) == 1) {
-            keep_address(lookup, family, bytes);
-            return true;
-        }
-    }
-    return false;
-}
-
 int resolver_start(struct resolver *resolver, const char *host, enum family family, nsec_t limit,
                    resolver_on_end *on_end, void *arg, struct resolver_lookup **ret_lookup) {
     struct resolver_lookup *lookup = calloc(1, sizeof *lookup);
@@ -465,7 +378,9 @@ int resolver_start(struct resolver *resolver, const char *host, enum family fami
         return -ENOMEM;
     }
     *ret_lookup = lookup;
-    lookup->literal = keep_literal(lookup, host);
+    int literal = addresses_add_literal(&lookup->addresses, host);
+    lookup->literal = literal != -EINVAL;
+    lookup->out_of_memory = literal == -ENOMEM;
     if (lookup->literal) {
         event_active(&lookup->end, EV_TIMEOUT, 0);
         return 0;
