@@ -149,7 +149,8 @@ static void say_body(struct words *words, const struct rule *rule, enum met met,
         assert(!"a rule for headers");
         break;
     case RULE_EQUALS:
-        words_add(words, "its %s%zu bytes are not ", first, answer->body_bytes);
+        words_add(words, "its %s%zu bytes are not %s", first, answer->body_bytes,
+                  answer->body_cut ? "all, expected was " : "");
         quote(words, rule->text);
         break;
     case RULE_CONTAINS:
