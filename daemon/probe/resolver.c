@@ -542,6 +542,20 @@ static outcome_t failure_of(const struct resolver_lookup *lookup, const char **r
     return nxdomain ? OUTCOME_DNS_NXDOMAIN : OUTCOME_DNS_FAILURE;
 }
 
+/* Whether every family that was asked for was answered, if only with "there is none". */
+static bool is_complete(const struct resolver_lookup *lookup) {
+    for (int i = 0; i < 2; i++) {
+        const struct query *query = &lookup->queries[i];
+        bool answered = query->state == QUERY_ENDED &&
+                        (query->status == ARES_SUCCESS || query->status == ARES_ENODATA ||
+                         query->status == ARES_ENOTFOUND);
+        if (query->state != QUERY_UNWANTED && !answered) {
+            return false;
+        }
+    }
+    return !lookup->unsent && !lookup->out_of_memory;
+}
+
 static void tell(struct resolver_lookup *lookup) {
     struct resolver_result result = {.took = lookup->literal ? NSEC_UNKNOWN
                                                              : clock_now() - lookup->started};
@@ -549,6 +563,7 @@ static void tell(struct resolver_lookup *lookup) {
     if (lookup->n_addresses > 0) {
         leave_out_unrouted(lookup, &result);
         qsort(lookup->addresses, lookup->n_addresses, sizeof *lookup->addresses, compare_addresses);
+        result.incomplete = !is_complete(lookup);
         result.addresses = lookup->addresses;
         result.n_addresses = lookup->n_addresses;
         lookup->addresses = NULL;
