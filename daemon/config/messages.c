@@ -168,10 +168,6 @@ static void write_line(struct mark mark, bool is_secret, FILE *to) {
     if (secret.to == secret.from) {
         secret = (struct span){0, 0};
     }
-    secret = join(secret, find_plain_secret(raw, n));
-    if (secret.to == secret.from) {
-        secret = (struct span){0, 0};
-    }
     /* what takes the secret's place, and where the mark is then */
     size_t used = secret.from;
     memcpy(line, raw, used);
