@@ -278,7 +278,7 @@ static outcome_t outcome_of(struct probe_run *run, CURLcode code, enum progress 
         .head_complete = run->answer.head == HEAD_DONE,
         .head_too_large = run->answer.head_too_large,
         .body_stopped = run->answer.body_stopped,
-        .memory_failed = memory_failed,
+        .memory_failed = memory_failed || run->answer.memory_failed,
     };
     curl_easy_getinfo(run->easy, CURLINFO_RESPONSE_CODE, &input.status);
     return classify(&input);
@@ -330,7 +330,17 @@ static void finish(struct probe_run *run, CURLcode code, const char *words) {
         }
         text_escape(words, strlen(words), result.words, sizeof result.words);
     }
-    struct expect_answer answer = {.outcome = result.outcome, .took = result.took};
+    answer_backend(&run->answer, result.backend, sizeof result.backend);
+    struct expect_answer answer = {
+        .outcome = result.outcome,
+        .took = result.took,
+        .head = run->answer.fields.bytes,
+        .head_bytes = run->answer.fields.n,
+        .body = run->answer.body.bytes,
+        .body_bytes = run->answer.body.n,
+        .body_cut = answer_body_cut(&run->answer),
+        .certificate_left = NSEC_UNKNOWN,
+    };
     result.reason =
         expect_judge(&run->request.site->expect, &answer, result.words, sizeof result.words);
     probe_on_end *on_end = run->request.on_end;

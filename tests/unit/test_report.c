@@ -10,7 +10,12 @@
 #include <string.h>
 
 static struct config config;
-static struct site site = {.name = "shop"};
+static struct site site = {
+    .name = "shop",
+    .url = {.text = "http://shop.test/", .host = "shop.test", .port = 80},
+    .user_agent = "tallyd/test",
+    .timeout = 5 * NSEC_PER_SEC,
+};
 
 static struct round *closed_round(unsigned samples) {
     site.samples = samples;

@@ -198,6 +198,7 @@ START_TEST(literals_are_never_asked_for) {
         ck_assert_uint_eq(result->outcome, OUTCOME_NONE);
         ck_assert_uint_eq(result->n_addresses, 1);
         ck_assert_str_eq(result->addresses[0].text, literals[i]);
+        ck_assert(!result->incomplete);
         ck_assert_int_eq(result->took, NSEC_UNKNOWN);
     }
     ck_assert_uint_eq(atomic_load(&server.questions), 0);
@@ -218,6 +219,7 @@ END_TEST
 START_TEST(both_families_are_asked_and_one_can_be_chosen) {
     const struct resolver_result *result = look_up("both.test.", FAMILY_ANY, long_enough);
     ck_assert_uint_eq(result->n_addresses, 2 - (result->left_out_ipv6 ? 1 : 0));
+    ck_assert(!result->incomplete);
     ck_assert_int_eq(result->addresses[0].family, AF_INET);
     result = look_up("both.test.", FAMILY_IPV4, long_enough);
     ck_assert_uint_eq(result->n_addresses, 1);
@@ -249,6 +251,7 @@ START_TEST(at_the_limit_what_is_known_is_used) {
     const struct resolver_result *result = look_up("drop6.test.", FAMILY_ANY, limit);
     ck_assert_uint_eq(result->outcome, OUTCOME_NONE);
     ck_assert_uint_eq(result->n_addresses, 1);
+    ck_assert(result->incomplete);
     ck_assert_int_ge(result->took, limit);
 }
 END_TEST
