@@ -10,6 +10,7 @@
 struct expect_answer {
     outcome_t outcome;
     nsec_t took;
+    nsec_t certificate_left; /* of the chain, that which ends first; NSEC_UNKNOWN: not known */
 };
 
 /* REASON_NONE where it meets the expectation, or is not judged because it is our own fault. Else
