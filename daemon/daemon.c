@@ -183,15 +183,21 @@ static bool has_same_labels(const struct site *a, const struct site *b) {
     return same;
 }
 
+static bool is_same_backend(const struct backend_config *a, const struct backend_config *b) {
+    const char *a_name = a->header != NULL ? a->header : a->cookie;
+    const char *b_name = b->header != NULL ? b->header : b->cookie;
+    return (a->header == NULL) == (b->header == NULL) &&
+           (a_name == b_name || (a_name != NULL && b_name != NULL && strcmp(a_name, b_name) == 0));
+}
+
 static bool is_same_site(const struct site *a, const struct site *b) {
-    return has_same_labels(a, b) && strcmp(a->url_given, b->url_given) == 0 &&
-           a->enabled == b->enabled && a->interval == b->interval && a->timeout == b->timeout &&
+    return config_same_question(a, b) && has_same_labels(a, b) && a->enabled == b->enabled &&
+           a->interval == b->interval && a->timeout == b->timeout &&
            a->dns_timeout == b->dns_timeout && a->deadline == b->deadline &&
            a->spread == b->spread && a->samples == b->samples && a->concurrency == b->concurrency &&
            a->addresses == b->addresses && a->family == b->family &&
-           a->body_limit_bytes == b->body_limit_bytes &&
-           strcmp(a->user_agent, b->user_agent) == 0 &&
-           memcmp(a->expect.status, b->expect.status, sizeof *a->expect.status) == 0;
+           a->body_limit_bytes == b->body_limit_bytes && a->connection == b->connection &&
+           is_same_backend(&a->backend, &b->backend);
 }
 
 static struct difference compare(const struct config *before, const struct config *after) {

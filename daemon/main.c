@@ -98,18 +98,18 @@ static int with_config(int argc, char **argv, const char *help, int (*command)(c
             return EXIT_OK;
         }
         if (c != 'c') {
-            fprintf(stderr, "tallyd %s --help says what there is\n", argv[0]);
+            fprintf(stderr, "%s --help says what there is\n", argv[0]);
             return EXIT_USAGE;
         }
         path = optarg;
     }
     if (optind < argc) {
-        log_error("%s: does not know what to do with '%s'; the configuration is named by -c FILE",
-                  argv[0], argv[optind]);
+        log_error("no argument is wanted here: '%s'; the configuration is named by -c FILE",
+                  argv[optind]);
         return EXIT_USAGE;
     }
     if (path == NULL) {
-        log_error("%s: -c FILE is missing", argv[0]);
+        log_error("-c FILE is missing: %s -c /etc/tallyd/tallyd.yaml", argv[0]);
         return EXIT_USAGE;
     }
     return command(path);
@@ -140,6 +140,11 @@ static const char check_help[] =
 
 static int dispatch(int argc, char **argv) {
     const char *command = argc > 1 ? argv[1] : "";
+    char name[16]; /* with which getopt's own messages begin */
+    if (argc > 1) {
+        snprintf(name, sizeof name, "tallyd %s", command);
+        argv[1] = name;
+    }
     if (strcmp(command, "sample") == 0) {
         return sample_main(argc - 1, argv + 1);
     }

@@ -10,12 +10,6 @@ struct watch_list {
     struct verdict verdicts[]; /* one a site, in its order */
 };
 
-/* Samples of the one can be judged together with samples of the other. */
-static bool asks_the_same(const struct site *a, const struct site *b) {
-    return strcmp(a->url_given, b->url_given) == 0 &&
-           memcmp(a->expect.status, b->expect.status, sizeof *a->expect.status) == 0;
-}
-
 static size_t index_of(const struct watch_list *list, const struct site *site) {
     return (size_t)(site - list->config->sites);
 }
@@ -29,7 +23,7 @@ struct watch_list *watch_list_new(struct config *config, const struct watch_list
     for (size_t i = 0; i < config->n_sites; i++) {
         const struct site *site = &config->sites[i];
         const struct site *old = before != NULL ? config_find(before->config, site->name) : NULL;
-        if (old != NULL && asks_the_same(old, site)) {
+        if (old != NULL && config_same_question(old, site)) {
             list->verdicts[i] = before->verdicts[index_of(before, old)];
         } else {
             verdict_init(&list->verdicts[i]);
@@ -74,7 +68,7 @@ static void explain(const struct report *report, char *ret_why, size_t why_size)
 bool watch_judge(struct watch_list *list, struct report *report, nsec_t began, char *ret_why,
                  size_t why_size) {
     const struct site *site = config_find(list->config, report->site->name);
-    if (site == NULL || !asks_the_same(site, report->site)) {
+    if (site == NULL || !config_same_question(site, report->site)) {
         return false;
     }
     struct verdict *verdict = &list->verdicts[index_of(list, site)];

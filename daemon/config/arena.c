@@ -1,5 +1,6 @@
 #include "config/arena.h"
 
+#include <errno.h>
 #include <stdalign.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -13,7 +14,16 @@ struct arena_chunk {
     alignas(max_align_t) unsigned char bytes[];
 };
 
+struct arena_owned {
+    struct arena_owned *next;
+    void *thing;
+    void (*release)(void *thing);
+};
+
 void arena_clear(struct arena *arena) {
+    for (; arena->owned != NULL; arena->owned = arena->owned->next) {
+        arena->owned->release(arena->owned->thing);
+    }
     while (arena->chunks != NULL) {
         struct arena_chunk *chunk = arena->chunks;
         arena->chunks = chunk->next;
@@ -76,6 +86,17 @@ char *arena_copy(struct arena *arena, const char *text) {
         memcpy(copy, text, n);
     }
     return copy;
+}
+
+int arena_own(struct arena *arena, void *thing, void (*release)(void *thing)) {
+    struct arena_owned *owned = arena_take(arena, sizeof *owned);
+    if (owned == NULL) {
+        release(thing);
+        return -ENOMEM;
+    }
+    *owned = (struct arena_owned){arena->owned, thing, release};
+    arena->owned = owned;
+    return 0;
 }
 
 size_t arena_bytes(const struct arena *arena) {

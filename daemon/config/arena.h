@@ -1,12 +1,15 @@
-/* Memory that is freed all at once: a configuration's strings and arrays. Not thread-safe. */
+/* Memory that is freed all at once: a configuration's strings and arrays, and what else it owns. Not
+ * thread-safe. */
 #pragma once
 
 #include <stddef.h>
 
 struct arena_chunk;
+struct arena_owned;
 
-struct arena {
-    struct arena_chunk *chunks; /* all zeros is an empty arena */
+struct arena { /* all zeros is an empty one */
+    struct arena_chunk *chunks;
+    struct arena_owned *owned;
 };
 
 void arena_clear(struct arena *arena);
@@ -15,4 +18,7 @@ void arena_clear(struct arena *arena);
 void *arena_take(struct arena *arena, size_t bytes);
 void *arena_take_array(struct arena *arena, size_t n, size_t bytes_each);
 char *arena_copy(struct arena *arena, const char *text);
+/* Takes `thing` over: arena_clear() releases it, before any memory goes; on failure it is released
+ * at once. 0 or -ENOMEM. */
+int arena_own(struct arena *arena, void *thing, void (*release)(void *thing));
 size_t arena_bytes(const struct arena *arena); /* held from the system */

@@ -7,6 +7,7 @@
 #include "config/keys.h"
 #include "config/messages.h"
 #include "config/private.h"
+#include "config/question.h"
 #include "config/timing.h"
 #include "config/value.h"
 
@@ -205,11 +206,15 @@ static int make_names_unique(struct config *config) {
 /* All sites of `tallyd sample` have the same settings. */
 static int make_pattern(const struct config_urls *urls, struct arena *arena,
                         struct messages *messages, struct site *ret_site) {
-    struct site site = {0};
-    int r = key_store_fallbacks(KEY_SITE | KEY_EXPECT, arena, &site);
+    struct site_form form = {0};
+    int r = key_store_fallbacks(KEY_ALL_OF_SITE, arena, &form);
+    if (r == 0) {
+        r = question_settle(&form, false, arena);
+    }
     if (r < 0) {
         return r;
     }
+    struct site site = form.site;
     if (urls->samples > 0) {
         site.samples = urls->samples;
         check_number(messages, "samples", KEY_SITE, urls->samples);

@@ -204,6 +204,10 @@ void config_unref(struct config *config);         /* thread-safe; NULL does noth
 /* The site of that name, or NULL. O(1). */
 const struct site *config_find(const struct config *config, const char *name);
 
+/* Whether samples of the one can be judged together with samples of the other: the same is asked
+ * (URL, request, TLS, redirects, where to connect; secrets by their content) and expected. */
+bool config_same_question(const struct site *a, const struct site *b);
+
 /* What reading found out, in order of appearance; each entry is complete and printable (several
  * lines: "FILE:LINE:COLUMN: error: …", the line, the caret, a hint), ending in a newline. */
 struct config_messages {

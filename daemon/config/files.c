@@ -17,6 +17,8 @@ enum {
     FILES_BYTES = 64 * 1024 * 1024, /* of all together */
 };
 
+static const char too_large[] = "is too large; all files together may have 64 MiB";
+
 /* Text without an end of its last line may be the beginning of a longer text. */
 static void check_last_line(struct draft *draft, struct source *source) {
     if (source->n == 0 || source->bytes[source->n - 1] == '\n') {
@@ -80,7 +82,7 @@ static int include_file(struct draft *draft, struct mark mark, const char *path)
     }
     struct source *source;
     const char *why;
-    int r = source_read(path, bytes_left(draft), &source, &why);
+    int r = source_read(path, bytes_left(draft), too_large, &source, &why);
     if (r == -ENOMEM) {
         return r;
     }
@@ -165,7 +167,7 @@ static int include_all(struct draft *draft, const char *directory) {
 int files_read(const char *path, struct draft *draft) {
     struct source *source;
     const char *why;
-    int r = source_read(path, FILES_BYTES, &source, &why);
+    int r = source_read(path, FILES_BYTES, too_large, &source, &why);
     if (r == -ENOMEM) {
         return r;
     }

@@ -1,7 +1,4 @@
-/* A row per key. Values are typed by their key, not by YAML: `samples: "20"` is the number 20 and
- * a label's 010 is the text "010". So that no value is something else to another reader of the
- * file, truth values are words without quotes, and a text that YAML would take for a truth value
- * or for nothing (no, on, ~, null) must stand in quotes. */
+/* What the rows of rows.c mean: finding one by its name, reading a value by it, storing that. */
 #include "config/keys.h"
 
 #include "config/value.h"
@@ -9,371 +6,10 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define SITE(field)   offsetof(struct site, field)
-#define SINK(field)   offsetof(struct sink_config, field)
-#define CONFIG(field) offsetof(struct config, field)
-#define NOWHERE       SIZE_MAX
-#define PER_SITE      (KEY_DEFAULTS | KEY_SITE)
-#define KIBIBYTES(n)  ((int64_t)(n)*1024)
-#define SECONDS(n)    ((n)*NSEC_PER_SEC)
-#define DAYS(n)       ((n)*SECONDS(86400))
-
-static const char *const addresses_words[] = {
-    [ADDRESSES_ROTATE] = "rotate", [ADDRESSES_FIRST] = "first", NULL};
-static const char *const family_words[] = {
-    [FAMILY_ANY] = "any", [FAMILY_IPV4] = "ipv4", [FAMILY_IPV6] = "ipv6", NULL};
-static const char *const to_words[] = {[SINK_FILE] = "file", [SINK_STDOUT] = "stdout", NULL};
-static const char *const format_words[] = {"text", "line", "json", NULL};
-static const char *const only_words[] = {
-    [SINK_ONLY_ALL] = "all", [SINK_ONLY_FAILED] = "failed", [SINK_ONLY_CHANGES] = "changes", NULL};
-
-const struct key keys[] = {
-    {
-        .name = "defaults",
-        .places = KEY_TOP,
-        .kind = KEY_SECTION,
-        .inside = KEY_DEFAULTS,
-        .field = NOWHERE,
-        .reload = KEY_NEXT_ROUND,
-        .help = "Settings of every site that does not give its own.",
-    },
-    {
-        .name = "sites",
-        .places = KEY_TOP | KEY_INCLUDED,
-        .kind = KEY_ENTRIES,
-        .inside = KEY_SITE,
-        .field = NOWHERE,
-        .reload = KEY_AT_ONCE,
-        .help = "What is sampled: a list of URLs, or of maps with a url and settings.",
-    },
-    {
-        .name = "include",
-        .places = KEY_TOP,
-        .kind = KEY_TEXTS,
-        .field = NOWHERE,
-        .min = 1,
-        .max = 1000,
-        .reload = KEY_LOADING,
-        .help = "Files with more sites, below this file's directory unless absolute; * ? [] are "
-                "patterns, which may match nothing. Their sites follow this file's, in the order "
-                "of the list and by name within a pattern. They may hold sites only.",
-    },
-    {
-        .name = "reports",
-        .places = KEY_TOP,
-        .kind = KEY_ENTRIES,
-        .inside = KEY_REPORT,
-        .field = NOWHERE,
-        .min = 1,
-        .max = 64,
-        .computed = "to: stdout",
-        .reload = KEY_AT_ONCE,
-        .help = "Where reports are written; each entry gets all of them, or those of `only`.",
-    },
-    {
-        .name = "resolver",
-        .places = KEY_TOP,
-        .kind = KEY_SECTION,
-        .inside = KEY_RESOLVER,
-        .field = NOWHERE,
-        .reload = KEY_AT_ONCE,
-        .help = "How host names are looked up.",
-    },
-    {
-        .name = "max_in_flight",
-        .places = KEY_TOP,
-        .kind = KEY_INTEGER,
-        .field = CONFIG(max_in_flight),
-        .fallback = "500",
-        .min = 1,
-        .max = 10000,
-        .reload = KEY_AT_ONCE,
-        .help = "Samples in flight at a time, over all sites; more wait for their turn.",
-    },
-    {
-        .name = "workers",
-        .places = KEY_TOP,
-        .kind = KEY_INTEGER,
-        .field = CONFIG(workers),
-        .fallback = "1",
-        .min = 1,
-        .max = 64,
-        .reload = KEY_RESTART,
-        .help = "Threads that send samples. One does some 1,000 samples a second over TLS.",
-    },
-    {
-        .name = "max_removed",
-        .places = KEY_TOP,
-        .kind = KEY_LONG,
-        .field = CONFIG(max_removed),
-        .computed = "half of the sites, where ten or more run",
-        .min = 0,
-        .max = 10 * 1000 * 1000,
-        .reload = KEY_LOADING,
-        .help = "How many sites a reload of this file may remove. It guards against a file that "
-                "was cut off, which is still valid YAML.",
-    },
-    {
-        .name = "name",
-        .places = KEY_SITE,
-        .kind = KEY_TEXT,
-        .field = SITE(name),
-        .computed = "the url",
-        .min = 1,
-        .max = 255,
-        .reload = KEY_NEW_SITE,
-        .help = "What the site is called in reports; no two are equal. Any text on one line.",
-    },
-    {
-        .name = "url",
-        .places = KEY_SITE,
-        .kind = KEY_URL,
-        .field = SITE(url_given),
-        .max = 8192,
-        .reload = KEY_NEXT_ROUND,
-        .help = "What is requested: http or https, without user and password. A site needs one.",
-    },
-    {
-        .name = "enabled",
-        .places = PER_SITE,
-        .kind = KEY_BOOL,
-        .field = SITE(enabled),
-        .fallback = "yes",
-        .reload = KEY_AT_ONCE,
-        .help = "Whether the site is sampled: yes, no, true, false, on or off, without quotes.",
-    },
-    {
-        .name = "interval",
-        .places = PER_SITE,
-        .kind = KEY_DURATION,
-        .field = SITE(interval),
-        .fallback = "60s",
-        .min = 100 * NSEC_PER_MSEC,
-        .max = DAYS(31),
-        .reload = KEY_NEW_PHASE,
-        .help = "From the start of one round of samples to the next.",
-    },
-    {
-        .name = "samples",
-        .places = PER_SITE,
-        .kind = KEY_INTEGER,
-        .field = SITE(samples),
-        .fallback = "20",
-        .min = 1,
-        .max = 10000,
-        .reload = KEY_NEXT_ROUND,
-        .help = "Requests in a round.",
-    },
-    {
-        .name = "concurrency",
-        .places = PER_SITE,
-        .kind = KEY_INTEGER,
-        .field = SITE(concurrency),
-        .fallback = "5",
-        .min = 1,
-        .max = 1000,
-        .reload = KEY_NEXT_ROUND,
-        .help = "Samples of a round in flight at a time.",
-    },
-    {
-        .name = "timeout",
-        .places = PER_SITE,
-        .kind = KEY_DURATION,
-        .field = SITE(timeout),
-        .fallback = "5s",
-        .min = NSEC_PER_MSEC,
-        .max = DAYS(1),
-        .reload = KEY_NEXT_ROUND,
-        .help = "One sample's whole life, from connect to the last byte. The default is lowered "
-                "to a shorter interval or deadline.",
-    },
-    {
-        .name = "dns_timeout",
-        .places = PER_SITE,
-        .kind = KEY_DURATION,
-        .field = SITE(dns_timeout),
-        .fallback = "5s",
-        .min = NSEC_PER_MSEC,
-        .max = DAYS(1),
-        .reload = KEY_NEXT_ROUND,
-        .help = "A round's one look-up of the host. The default is lowered to a shorter interval "
-                "or deadline.",
-    },
-    {
-        .name = "deadline",
-        .places = PER_SITE,
-        .kind = KEY_DURATION,
-        .field = SITE(deadline),
-        .computed = "dns_timeout + the larger of spread + timeout and samples / concurrency x "
-                    "timeout, at most the interval",
-        .min = NSEC_PER_MSEC,
-        .max = DAYS(31),
-        .reload = KEY_NEXT_ROUND,
-        .help = "A round's whole life. Samples that could not start by then count as not_sent.",
-    },
-    {
-        .name = "spread",
-        .places = PER_SITE,
-        .kind = KEY_DURATION,
-        .field = SITE(spread),
-        .computed = "a quarter of the interval, or of a given deadline that leaves less room",
-        .min = 0,
-        .max = DAYS(31),
-        .reload = KEY_NEXT_ROUND,
-        .help = "The time over which a round's samples start. 0s sends them in a burst.",
-    },
-    {
-        .name = "addresses",
-        .places = PER_SITE,
-        .kind = KEY_WORD,
-        .field = SITE(addresses),
-        .fallback = "rotate",
-        .words = addresses_words,
-        .reload = KEY_NEXT_ROUND,
-        .help = "Which of a host's addresses get samples: all in turn, or the first by bytes.",
-    },
-    {
-        .name = "family",
-        .places = PER_SITE,
-        .kind = KEY_WORD,
-        .field = SITE(family),
-        .fallback = "any",
-        .words = family_words,
-        .reload = KEY_NEXT_ROUND,
-        .help = "Addresses of which kind: any, ipv4 or ipv6.",
-    },
-    {
-        .name = "body_limit",
-        .places = PER_SITE,
-        .kind = KEY_SIZE,
-        .field = SITE(body_limit_bytes),
-        .fallback = "16KiB",
-        .min = 0,
-        .max = KIBIBYTES(1024 * 1024),
-        .reload = KEY_NEXT_ROUND,
-        .help = "How much of an answer's body is read; then the transfer is ended and its status "
-                "stands.",
-    },
-    {
-        .name = "user_agent",
-        .places = PER_SITE,
-        .kind = KEY_TEXT,
-        .field = SITE(user_agent),
-        .fallback = "tallyd/" TALLYD_VERSION,
-        .min = 1,
-        .max = 255,
-        .reload = KEY_NEXT_ROUND,
-        .help = "The User-Agent header of a sample.",
-    },
-    {
-        .name = "expect",
-        .places = PER_SITE,
-        .kind = KEY_SECTION,
-        .inside = KEY_EXPECT,
-        .field = NOWHERE,
-        .reload = KEY_NEXT_ROUND,
-        .help = "What an answer must be; a sample that got another one has failed.",
-    },
-    {
-        .name = "status",
-        .places = KEY_EXPECT,
-        .kind = KEY_STATUS,
-        .field = SITE(expect.status),
-        .fallback = "200-399",
-        .min = 1,
-        .max = 100,
-        .reload = KEY_NEXT_ROUND,
-        .help = "Statuses that meet the expectation: 204, 200-399, 2xx, or a list of such.",
-    },
-    {
-        .name = "labels",
-        .places = KEY_SITE,
-        .kind = KEY_LABELS,
-        .field = NOWHERE,
-        .max = 64,
-        .reload = KEY_NEXT_ROUND,
-        .help = "Names and texts that are copied to the site's reports. A name has letters, "
-                "digits and _.",
-    },
-    {
-        .name = "to",
-        .places = KEY_REPORT,
-        .kind = KEY_WORD,
-        .field = SINK(kind),
-        .words = to_words,
-        .reload = KEY_AT_ONCE,
-        .help = "The kind of place: file or stdout. An entry needs one.",
-    },
-    {
-        .name = "path",
-        .places = KEY_REPORT,
-        .kind = KEY_PATH,
-        .field = SINK(path),
-        .min = 1,
-        .max = 4000,
-        .reload = KEY_AT_ONCE,
-        .help = "The file, below the directory of the configuration unless absolute.",
-    },
-    {
-        .name = "format",
-        .places = KEY_REPORT,
-        .kind = KEY_NAME,
-        .field = SINK(format),
-        .fallback = "line",
-        .words = format_words,
-        .reload = KEY_AT_ONCE,
-        .help = "How a report is written: text, line or json.",
-    },
-    {
-        .name = "only",
-        .places = KEY_REPORT,
-        .kind = KEY_WORD,
-        .field = SINK(only),
-        .fallback = "all",
-        .words = only_words,
-        .reload = KEY_AT_ONCE,
-        .help = "Which reports: all, those with a failed sample, or those of rounds that changed "
-                "their site's state.",
-    },
-    {
-        .name = "servers",
-        .places = KEY_RESOLVER,
-        .kind = KEY_TEXTS,
-        .field = NOWHERE,
-        .min = 1,
-        .max = 16,
-        .computed = "the system's (/etc/resolv.conf)",
-        .reload = KEY_AT_ONCE,
-        .help = "Name servers: 192.0.2.1, 192.0.2.1:5353 or \"[2001:db8::1]:53\".",
-    },
-    {
-        .name = "timeout",
-        .places = KEY_RESOLVER,
-        .kind = KEY_DURATION,
-        .field = CONFIG(resolver_timeout),
-        .fallback = "1.5s",
-        .min = 10 * NSEC_PER_MSEC,
-        .max = SECONDS(60),
-        .reload = KEY_AT_ONCE,
-        .help = "How long one try waits for an answer; the second waits twice as long.",
-    },
-    {
-        .name = "tries",
-        .places = KEY_RESOLVER,
-        .kind = KEY_INTEGER,
-        .field = CONFIG(resolver_tries),
-        .fallback = "2",
-        .min = 1,
-        .max = 10,
-        .reload = KEY_AT_ONCE,
-        .help = "How often each server is asked.",
-    },
-};
-const size_t keys_n = sizeof keys / sizeof keys[0];
 static_assert(sizeof(enum family) == sizeof(unsigned), "key_store() writes enums as unsigned");
-static_assert(sizeof keys / sizeof keys[0] <= 64, "readers keep the keys seen in a bit set");
 
 const char *key_place_name(enum key_place place) {
     switch (place) {
@@ -391,6 +27,22 @@ const char *key_place_name(enum key_place place) {
         return "in an entry of reports";
     case KEY_EXPECT:
         return "in expect";
+    case KEY_REQUEST:
+        return "in request";
+    case KEY_BASIC:
+        return "in basic";
+    case KEY_TLS:
+        return "in tls";
+    case KEY_REDIRECTS:
+        return "in redirects";
+    case KEY_BACKEND:
+        return "in backend";
+    case KEY_IN_SECRET:
+        return "where a secret belongs";
+    case KEY_IN_RULE:
+        return "in the rule of a header";
+    case KEY_ALL_OF_SITE:
+        break;
     }
     return NULL;
 }
@@ -518,13 +170,21 @@ static int read_text(const struct key *key, const char *text, bool plain, struct
         return fail(room, ret_why);
     }
     size_t n = strlen(text);
-    size_t most = key->kind == KEY_TEXTS ? KEY_LIST_TEXT_BYTES : (size_t)key->max;
-    if (n == 0) {
+    bool is_entry = key->kind == KEY_TEXTS || key->kind == KEY_BODY_RULES ||
+                    key->kind == KEY_HEADERS || key->kind == KEY_HEADER_RULES;
+    bool may_be_empty =
+        is_entry ? key->kind != KEY_TEXTS && key->kind != KEY_BODY_RULES : key->min == 0;
+    size_t most = is_entry ? KEY_LIST_TEXT_BYTES : (size_t)key->max;
+    if (n == 0 && !may_be_empty) {
         return fail("is empty", ret_why);
     }
     if (n > most) {
         snprintf(room, KEY_WHY_SIZE, "is longer than %zu bytes", most);
         return fail(room, ret_why);
+    }
+    const char *why = key->check != NULL ? key->check(text) : NULL;
+    if (why != NULL) {
+        return fail(why, ret_why);
     }
     ret_value->pointer = arena_copy(arena, text);
     return ret_value->pointer == NULL ? -ENOMEM : 0;
@@ -532,18 +192,67 @@ static int read_text(const struct key *key, const char *text, bool plain, struct
 
 static int read_status(const char *text, struct arena *arena, struct key_value *ret_value,
                        const char **ret_why) {
-    struct status_set set = {0};
-    int r = value_parse_status(text, &set, ret_why);
+    struct status_terms terms = {0};
+    int r = value_parse_status(text, &terms, ret_why);
     if (r < 0) {
         return r;
     }
-    struct status_set *kept = arena_take(arena, sizeof *kept);
-    if (kept == NULL) {
+    struct status_set *set = arena_take(arena, sizeof *set);
+    if (set == NULL) {
         return -ENOMEM;
     }
-    *kept = set;
-    ret_value->pointer = kept;
+    ret_value->pointer = set;
+    return status_terms_settle(&terms, set) ? 0 : fail("leaves no status", ret_why);
+}
+
+static int read_body(const struct key *key, const char *text, bool plain, struct arena *arena,
+                     struct key_value *ret_value, char room[KEY_WHY_SIZE], const char **ret_why) {
+    struct key_value whole = {0};
+    int r = read_text(key, text, plain, arena, &whole, room, ret_why);
+    struct request_body *body = r == 0 ? arena_take(arena, sizeof *body) : NULL;
+    if (r < 0 || body == NULL) {
+        return r < 0 ? r : -ENOMEM;
+    }
+    *body = (struct request_body){.bytes = whole.pointer, .n = strlen(text)};
+    ret_value->pointer = body;
     return 0;
+}
+
+static void release_url(void *url) {
+    url_clear(url);
+}
+
+static int read_proxy(const char *text, struct arena *arena, struct key_value *ret_value,
+                      const char **ret_why) {
+    struct url *url = arena_take(arena, sizeof *url);
+    if (url == NULL) {
+        return -ENOMEM;
+    }
+    int r = value_parse_proxy(text, url, ret_why);
+    if (r == 0) {
+        ret_value->pointer = url;
+        r = arena_own(arena, url, release_url);
+    }
+    return r;
+}
+
+static int read_connect(const char *text, struct arena *arena, struct key_value *ret_value,
+                        const char **ret_why) {
+    char *host;
+    uint16_t port;
+    int r = value_parse_connect(text, &host, &port, ret_why);
+    if (r < 0) {
+        return r;
+    }
+    struct connect_to *to = arena_take(arena, sizeof *to);
+    const char *kept = host != NULL && to != NULL ? arena_copy(arena, host) : NULL;
+    r = to == NULL || (host != NULL && kept == NULL) ? -ENOMEM : 0;
+    free(host);
+    if (r == 0) {
+        *to = (struct connect_to){kept, port};
+        ret_value->pointer = to;
+    }
+    return r;
 }
 
 int key_read(const struct key *key, const char *text, bool plain, struct arena *arena,
@@ -569,14 +278,28 @@ int key_read(const struct key *key, const char *text, bool plain, struct arena *
         break;
     case KEY_TEXT:
     case KEY_PATH:
+    case KEY_BODY_FILE:
     case KEY_TEXTS:
+    case KEY_HEADERS:
+    case KEY_HEADER_RULES:
+    case KEY_BODY_RULES:
         r = read_text(key, text, plain, arena, &value, room, ret_why);
+        break;
+    case KEY_BODY:
+        r = read_body(key, text, plain, arena, &value, room, ret_why);
+        break;
+    case KEY_PROXY:
+        r = read_proxy(text, arena, &value, ret_why);
+        break;
+    case KEY_CONNECT:
+        r = read_connect(text, arena, &value, ret_why);
         break;
     case KEY_STATUS:
         r = read_status(text, arena, &value, ret_why);
         break;
     case KEY_URL:
     case KEY_LABELS:
+    case KEY_SECRET:
     case KEY_SECTION:
     case KEY_ENTRIES:
         *ret_why = "is a single value where a list or map belongs";
@@ -589,7 +312,7 @@ int key_read(const struct key *key, const char *text, bool plain, struct arena *
 }
 
 void key_store(const struct key *key, const struct key_value *value, void *record) {
-    if (key->field == NOWHERE) {
+    if (key->field == KEY_NOWHERE) {
         return;
     }
     void *field = (char *)record + key->field;
@@ -620,8 +343,26 @@ void key_store(const struct key *key, const struct key_value *value, void *recor
     case KEY_URL:
         *(const char **)field = value->pointer;
         break;
+    case KEY_PROXY:
+        *(const struct url **)field = value->pointer;
+        break;
+    case KEY_SECRET:
+        *(const struct secret **)field = value->pointer;
+        break;
+    case KEY_BODY:
+    case KEY_BODY_FILE:
+        *(const struct request_body **)field = value->pointer;
+        break;
+    case KEY_CONNECT:
+        *(const struct connect_to **)field = value->pointer;
+        break;
     case KEY_STATUS:
         *(const struct status_set **)field = value->pointer;
+        break;
+    case KEY_HEADERS:
+    case KEY_HEADER_RULES:
+    case KEY_BODY_RULES:
+        *(struct key_list *)field = (struct key_list){value->pointer, (size_t)value->number};
         break;
     case KEY_LABELS:
     case KEY_TEXTS:

@@ -4,6 +4,7 @@
 
 #include "config/arena.h"
 #include "config/config.h"
+#include "config/secret.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,6 +19,16 @@ enum key_place {
     KEY_RESOLVER = 1 << 4,
     KEY_REPORT = 1 << 5, /* an entry of `reports` */
     KEY_EXPECT = 1 << 6,
+    KEY_REQUEST = 1 << 7,
+    KEY_BASIC = 1 << 8,
+    KEY_TLS = 1 << 9,
+    KEY_REDIRECTS = 1 << 10,
+    KEY_BACKEND = 1 << 11,
+    KEY_IN_SECRET = 1 << 12, /* a map that says where a secret stands */
+    KEY_IN_RULE = 1 << 13,   /* a map that says what a header must be */
+
+    KEY_ALL_OF_SITE = KEY_SITE | KEY_EXPECT | KEY_REQUEST | KEY_BASIC | KEY_TLS | KEY_REDIRECTS |
+                      KEY_BACKEND, /* what is stored into a struct site_form */
 };
 
 enum key_kind {
@@ -31,21 +42,67 @@ enum key_kind {
     KEY_TEXT,     /* const char * */
     KEY_PATH,     /* const char *, absolute or below the configuration's directory */
     KEY_URL,
-    KEY_STATUS,  /* const struct status_set *: one item or a list of them */
-    KEY_LABELS,  /* a map of texts */
-    KEY_TEXTS,   /* a list of texts, or one */
-    KEY_SECTION, /* a map of the keys that stand in `inside` */
-    KEY_ENTRIES, /* a list of such maps */
+    KEY_BODY,         /* const struct request_body *: a text that may have several lines */
+    KEY_BODY_FILE,    /* the same, read from a file */
+    KEY_PROXY,        /* struct url * */
+    KEY_CONNECT,      /* const struct connect_to * */
+    KEY_STATUS,       /* const struct status_set *: one item or a list of them */
+    KEY_LABELS,       /* a map of texts */
+    KEY_TEXTS,        /* a list of texts, or one */
+    KEY_SECRET,       /* const struct secret *: a map that says where it stands */
+    KEY_HEADERS,      /* struct key_list of struct header: a map of texts or secrets */
+    KEY_HEADER_RULES, /* struct key_list of struct rule: a map of texts or rules */
+    KEY_BODY_RULES,   /* struct key_list of struct rule: a list of texts, or one */
+    KEY_SECTION,      /* a map of the keys that stand in `inside` */
+    KEY_ENTRIES,      /* a list of such maps */
+};
+
+/* Keys of one place and one group exclude each other. */
+enum key_group {
+    KEY_GROUP_NONE,
+    KEY_GROUP_BODY,
+    KEY_GROUP_LOGIN,
+    KEY_GROUP_SECRET,
+    KEY_GROUP_BACKEND,
+    KEY_GROUP_RULE,
 };
 
 /* What a reload does with a change of it. */
 enum key_reload {
-    KEY_NEXT_ROUND, /* the site's next round has it; state and phase stay */
-    KEY_NEW_PHASE,  /* the site keeps its state and gets a new phase, in another ring */
-    KEY_NEW_SITE,   /* it is another site */
-    KEY_AT_ONCE,    /* applies from the reload on */
-    KEY_RESTART,    /* stays as it is until the daemon is started again, and the log says so */
-    KEY_LOADING,    /* concerns the reading itself */
+    KEY_NEXT_ROUND,   /* the site's next round has it; state and phase stay */
+    KEY_NEW_QUESTION, /* the site's next round has it; its state begins anew, its phase stays */
+    KEY_NEW_PHASE,    /* the site keeps its state and gets a new phase, in another ring */
+    KEY_NEW_SITE,     /* it is another site */
+    KEY_AT_ONCE,      /* applies from the reload on */
+    KEY_RESTART,      /* stays as it is until the daemon is started again, and the log says so */
+    KEY_LOADING,      /* concerns the reading itself */
+};
+
+struct key_list {
+    const void *list;
+    size_t n;
+};
+
+struct request_body {
+    const char *bytes;
+    size_t n;
+    const char *path; /* NULL: it stands in the configuration */
+};
+
+struct connect_to {
+    const char *host; /* NULL: the URL's */
+    uint16_t port;    /* 0: the URL's */
+};
+
+/* What the settings of a site are stored into: the site, and what becomes part of it when all of
+ * them are there. */
+struct site_form {
+    struct site site;
+    struct key_list headers;                                       /* of struct header */
+    struct key_list expect_headers;                                /* of struct rule, as those: */
+    struct key_list body_contains, body_matches, body_not_matches; /* in the order of asking */
+    const struct request_body *body;
+    const struct connect_to *connect_to;
 };
 
 struct key {
@@ -53,17 +110,23 @@ struct key {
     unsigned places;
     enum key_kind kind;
     enum key_reload reload;
-    size_t field;             /* in the struct of its place: site, sink_config, config */
+    size_t field; /* in the struct of its place: site_form, sink_config, config, secret_origin */
     const char *fallback;     /* the default, as a file would write it; NULL: none, or computed */
     const char *computed;     /* how the default comes about, where it is computed */
     int64_t min, max;         /* of the value; of a text its bytes; of a list its entries */
     const char *const *words; /* ends with NULL */
     unsigned inside;
-    const char *help; /* sentences for the manual */
+    enum key_group group;
+    enum rule_kind rule; /* that it makes, of the kinds and places that make rules */
+    const char *(*check)(const char *text); /* NULL, or what is wrong with a text (a predicate) */
+    const char *help;                       /* sentences for the manual */
 };
 
-extern const struct key keys[];
-extern const size_t keys_n; /* at most 64: readers keep them in bit sets */
+#define KEY_NOWHERE SIZE_MAX /* the field of a key whose value is no single one */
+enum { KEYS_MOST = 128 };    /* readers have a place for each */
+
+extern const struct key keys[]; /* rows.c */
+extern const size_t keys_n;
 
 const char *key_place_name(enum key_place place); /* "in a site", "at the top level", … */
 
@@ -73,12 +136,13 @@ const struct key *key_nearest(const char *name, enum key_place place);
 
 /* The value of a key, as read. */
 struct key_value {
-    int64_t number;
-    const void *pointer; /* text (in the arena), or a status set */
+    int64_t number;      /* of a list: of its entries */
+    const void *pointer; /* a text, or what its kind says; in the arena */
 };
 
-/* Reads the value of a key of a scalar kind (up to KEY_STATUS, without KEY_URL). 0; -ENOMEM; or
- * -EINVAL with *ret_why, what is wrong with `text` (a predicate that may live in `room`). */
+/* Reads the value of a key of a scalar kind (up to KEY_STATUS, without KEY_URL and KEY_BODY_FILE).
+ * 0; -ENOMEM; or -EINVAL with *ret_why, what is wrong with `text` (a predicate that may live in
+ * `room`). */
 #define KEY_WHY_SIZE        256
 #define KEY_LIST_TEXT_BYTES 4000 /* of one text of a KEY_TEXTS */
 int key_read(const struct key *key, const char *text, bool plain, struct arena *arena,

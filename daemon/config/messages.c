@@ -3,17 +3,21 @@
  * operator reads the file from the top.
  *
  * A user and password are masked by pattern, in everything that is shown: from the "://" to the
- * last '@' of the line. That may hide more than it must, never less, except where YAML's escapes
- * or line folding hide the pattern itself; messages_add_secret() is for that. */
+ * last '@' of the line. So is, in a line that is shown, what stands behind a key that is called like
+ * a secret, as another fault in that line may be found before the one that a secret stands in it.
+ * That may hide more than it must, never less, except where YAML's escapes or line folding hide the
+ * pattern itself; messages_add_secret() is for that. */
 #include "config/messages.h"
 
 #include "base/text.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum {
     MESSAGES_MOST = 1000, /* of a kind; the rest is counted */
@@ -80,6 +84,46 @@ static struct span find_secret(const char *text, size_t n) {
     return (struct span){(size_t)(scheme_end - text) + 3, (size_t)(at - text)};
 }
 
+/* The rest of a line behind "password:" and the like, unless a map begins there. */
+static struct span find_plain_secret(const char *text, size_t n) {
+    static const char *const words[] = {"authorization", "bearer", "pass", "pasw",
+                                        "pwd",           "secret", "token"};
+    size_t first = n;
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        size_t word = strlen(words[i]);
+        for (size_t at = 0; at + word <= first; at++) {
+            if (strncasecmp(text + at, words[i], word) != 0) {
+                continue;
+            }
+            size_t end = at + word;
+            while (end < n && (isalnum((unsigned char)text[end]) || text[end] == '_' ||
+                               text[end] == '-' || text[end] == '"' || text[end] == '\'')) {
+                end++;
+            }
+            while (end < n && (text[end] == ' ' || text[end] == '\t')) {
+                end++;
+            }
+            bool is_key = end < n && text[end] == ':';
+            end += is_key;
+            while (end < n && (text[end] == ' ' || text[end] == '\t')) {
+                end++;
+            }
+            if (is_key && end < first && text[end] != '{') {
+                first = end;
+            }
+        }
+    }
+    return (struct span){first, n};
+}
+
+/* What holds both; an empty one holds nothing. */
+static struct span join(struct span a, struct span b) {
+    if (a.from == a.to || b.from == b.to) {
+        return a.from == a.to ? b : a;
+    }
+    return (struct span){a.from < b.from ? a.from : b.from, a.to > b.to ? a.to : b.to};
+}
+
 static void write_escaped(const char *text, size_t n, FILE *to) {
     char escaped[TEXT_ESCAPED_SIZE(256)];
     while (n > 0) {
@@ -116,8 +160,13 @@ static void write_line(struct mark mark, bool is_secret, FILE *to) {
     }
     size_t column = find_character(raw, n, mark.column);
     struct span secret = find_secret(raw, n);
-    if (secret.to == secret.from && is_secret) {
-        secret = (struct span){column, n};
+    bool is_shown_masked = secret.to > secret.from && column <= secret.from;
+    if (is_secret && !is_shown_masked) {
+        secret = join(secret, (struct span){column, n});
+    }
+    secret = join(secret, find_plain_secret(raw, n));
+    if (secret.to == secret.from) {
+        secret = (struct span){0, 0};
     }
     /* what takes the secret's place, and where the mark is then */
     size_t used = secret.from;

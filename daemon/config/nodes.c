@@ -102,8 +102,22 @@ static bool parse(struct nodes *nodes) {
     return true;
 }
 
+static bool lines_are_safe(const char *text, size_t n) {
+    for (size_t part; n > 0; text += part, n -= part) {
+        part = 0;
+        while (part < n && text[part] != '\n' && text[part] != '\t') {
+            part++;
+        }
+        if (!text_is_safe(text, part)) {
+            return false;
+        }
+        part += part < n; /* and what ended it */
+    }
+    return true;
+}
+
 /* What may not be, of a node that could be a value. NULL: nothing. */
-static const char *refuse(const yaml_event_t *event) {
+static const char *refuse(const yaml_event_t *event, bool lines) {
     const unsigned char *anchor = NULL, *tag = NULL;
     if (event->type == YAML_ALIAS_EVENT) {
         return "aliases (*name) are not supported; write the value out";
@@ -129,7 +143,10 @@ static const char *refuse(const yaml_event_t *event) {
         if (event->data.scalar.length > NODES_SCALAR_BYTES) {
             return "a text is longer than 16384 bytes";
         }
-        if (!text_is_safe(text, event->data.scalar.length)) {
+        if (lines && !lines_are_safe(text, event->data.scalar.length)) {
+            return "a text holds a control character other than line breaks and tabs";
+        }
+        if (!lines && !text_is_safe(text, event->data.scalar.length)) {
             return "a text holds a line break or another control character";
         }
     }
@@ -167,7 +184,7 @@ static bool leave(struct nodes *nodes, unsigned depth) {
     return true;
 }
 
-bool nodes_next(struct nodes *nodes, struct node *ret_node) {
+static bool next(struct nodes *nodes, bool lines, struct node *ret_node) {
     enum node_kind kind;
     do { /* stream and document starts are no nodes */
         if (!parse(nodes)) {
@@ -181,7 +198,7 @@ bool nodes_next(struct nodes *nodes, struct node *ret_node) {
                      NODES_DEEP);
         return false;
     }
-    const char *why = refuse(&nodes->event);
+    const char *why = refuse(&nodes->event, lines);
     if (why != NULL) {
         messages_add(nodes->messages, MESSAGE_ERROR, mark, NULL, "%s", why);
         bool opens = kind == NODE_LIST || kind == NODE_MAP;
@@ -196,6 +213,14 @@ bool nodes_next(struct nodes *nodes, struct node *ret_node) {
         ret_node->plain = nodes->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
     }
     return true;
+}
+
+bool nodes_next(struct nodes *nodes, struct node *ret_node) {
+    return next(nodes, false, ret_node);
+}
+
+bool nodes_next_lines(struct nodes *nodes, struct node *ret_node) {
+    return next(nodes, true, ret_node);
 }
 
 bool nodes_skip(struct nodes *nodes, const struct node *node) {

@@ -36,6 +36,8 @@ void nodes_free(struct nodes *nodes);
 /* False: there is no going on, a message says why (or messages->out_of_memory is set). The end of
  * what was begun is the caller's to count. */
 bool nodes_next(struct nodes *nodes, struct node *ret_node);
+/* The same, where a scalar may have line breaks (\n alone) and tabs. */
+bool nodes_next_lines(struct nodes *nodes, struct node *ret_node);
 /* Passes over the rest of a value whose first node is `node`. */
 bool nodes_skip(struct nodes *nodes, const struct node *node);
 /* After the document's last node: whether nothing but the end follows. */

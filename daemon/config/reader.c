@@ -6,7 +6,9 @@
  * becomes the configuration's. */
 #include "config/reader.h"
 
+#include "config/maps.h"
 #include "config/nodes.h"
+#include "config/reading.h"
 #include "config/source.h"
 #include "config/value.h"
 
@@ -14,43 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum {
-    LABELS_MOST = 64,
-    LABEL_NAME_BYTES = 64,
-    LABEL_VALUE_BYTES = 255,
-    KEYS_MOST = 64, /* see keys_n */
-    QUOTED_BYTES = 80,
-};
-
-/* The settings of one record, while its map is being read. */
-struct collected {
-    struct draft_setting list[KEYS_MOST];
-    size_t n;
-};
-
-/* The labels of one site, while they are being read. */
-struct labels {
-    struct label list[LABELS_MOST];
-    size_t n;
-};
-
-struct reader {
-    struct draft *draft;
-    struct source *source;
-    struct nodes *nodes;
-    struct collected top;
-    struct collected record; /* below the top there is one at a time: defaults, a site, a sink */
-    struct labels labels;
-};
-
-static bool out_of_memory(struct reader *reader) {
-    reader->draft->messages.out_of_memory = true;
-    return false;
-}
-
-#define error_at(reader, mark, hint, ...)                                                          \
-    messages_add(&(reader)->draft->messages, MESSAGE_ERROR, mark, hint, __VA_ARGS__)
 
 /* A room for one more in a growing array; NULL: out of memory. */
 static void *grow(void **array, size_t n, size_t *size, size_t bytes_each) {
@@ -66,21 +31,26 @@ static void *grow(void **array, size_t n, size_t *size, size_t bytes_each) {
     return (char *)*array + n * bytes_each;
 }
 
+bool reading_out_of_memory(struct reader *reader) {
+    reader->draft->messages.out_of_memory = true;
+    return false;
+}
+
 static const char *node_noun(const struct node *node) {
     return node->kind == NODE_LIST ? "a list" : node->kind == NODE_MAP ? "a map" : "a single value";
 }
 
 /* Notes that `node` is of the wrong kind, unless that is said already, and passes over it. */
-static bool refuse_node(struct reader *reader, const struct node *node, const char *name,
-                        const char *wanted) {
+bool reading_refuse_node(struct reader *reader, const struct node *node, const char *name,
+                         const char *wanted) {
     if (node->kind != NODE_REFUSED) {
         bool nothing = node->kind == NODE_SCALAR && node->plain &&
                        (*node->text == '\0' || strcmp(node->text, "~") == 0);
         if (nothing) {
-            error_at(reader, node->mark, NULL, "%s has no value; it wants %s", name, wanted);
+            reading_error(reader, node->mark, NULL, "%s has no value; it wants %s", name, wanted);
         } else {
-            error_at(reader, node->mark, NULL, "%s is %s; it wants %s", name, node_noun(node),
-                     wanted);
+            reading_error(reader, node->mark, NULL, "%s is %s; it wants %s", name, node_noun(node),
+                          wanted);
         }
     }
     return nodes_skip(reader->nodes, node);
@@ -91,7 +61,7 @@ static bool keep_settings(struct reader *reader, const struct collected *collect
     size_t bytes = collected->n * sizeof collected->list[0];
     struct draft_setting *list = arena_take(&reader->draft->scratch, bytes);
     if (list == NULL) {
-        return out_of_memory(reader);
+        return reading_out_of_memory(reader);
     }
     memcpy(list, collected->list, bytes);
     *ret_settings = (struct draft_settings){list, collected->n};
@@ -103,33 +73,46 @@ static struct collected *begin_record(struct reader *reader) {
     return &reader->record;
 }
 
-static bool read_map(struct reader *reader, enum key_place place, struct collected *to,
-                     struct draft_site *site);
-
 /* ---- values ---- */
 
-static bool read_scalar(struct reader *reader, const struct key *key, const struct node *node,
-                        struct key_value *ret_value, bool *ret_ok) {
+static void add_refused(struct reader *reader, const struct key *key, const struct node *node,
+                        const char *why) {
+    if (strchr(node->text, '@') != NULL && key->kind == KEY_PROXY) {
+        messages_add_secret(&reader->draft->messages, MESSAGE_ERROR, node->mark, NULL, "%s: it %s",
+                            key->name, why);
+    } else {
+        /* a body may have several lines; the first is enough */
+        int shown = (int)strcspn(node->text, "\n");
+        reading_error(reader, node->mark, NULL, "%s: \"%.*s\" %s", key->name,
+                      shown < READING_QUOTED_BYTES ? shown : READING_QUOTED_BYTES, node->text, why);
+    }
+}
+
+bool reading_read_scalar(struct reader *reader, const struct key *key, const struct node *node,
+                         struct key_value *ret_value, bool *ret_ok) {
     *ret_ok = false;
     if (node->kind != NODE_SCALAR || (node->plain && *node->text == '\0')) {
-        return refuse_node(reader, node, key->name, "a single value");
+        return reading_refuse_node(reader, node, key->name, "a single value");
     }
     char room[KEY_WHY_SIZE];
     const char *why = NULL;
     int r = key_read(key, node->text, node->plain, &reader->draft->keep, ret_value, room, &why);
+    if (r == 0 && (key->kind == KEY_PATH || key->kind == KEY_BODY_FILE)) {
+        ret_value->pointer = draft_path(reader->draft, &reader->draft->keep, ret_value->pointer);
+        r = ret_value->pointer == NULL ? -ENOMEM : 0;
+    }
     if (r == -ENOMEM) {
-        return out_of_memory(reader);
+        return reading_out_of_memory(reader);
     }
     if (r < 0) {
-        error_at(reader, node->mark, NULL, "%s: \"%.*s\" %s", key->name, QUOTED_BYTES, node->text,
-                 why);
+        add_refused(reader, key, node, why);
     }
     *ret_ok = r == 0;
     return true;
 }
 
 /* The next entry of a list; *ret_more is false at its end. */
-static bool next_entry(struct reader *reader, struct node *ret_node, bool *ret_more) {
+bool reading_next_entry(struct reader *reader, struct node *ret_node, bool *ret_more) {
     if (!nodes_next(reader->nodes, ret_node)) {
         return false;
     }
@@ -138,49 +121,63 @@ static bool next_entry(struct reader *reader, struct node *ret_node, bool *ret_m
 }
 
 /* Notes that a list has more or fewer entries than its row allows. */
-static void check_entries(struct reader *reader, const struct key *key, struct mark mark,
-                          size_t n) {
+void reading_check_entries(struct reader *reader, const struct key *key, struct mark mark,
+                           size_t n) {
     if (n < (size_t)key->min) {
-        error_at(reader, mark, NULL, "%s is empty", key->name);
+        reading_error(reader, mark, NULL, "%s is empty", key->name);
     } else if (key->max > 0 && n > (size_t)key->max) {
-        error_at(reader, mark, NULL, "%s has %zu entries; at most %lld are possible", key->name, n,
-                 (long long)key->max);
+        reading_error(reader, mark, NULL, "%s has %zu entries; at most %lld are possible",
+                      key->name, n, (long long)key->max);
     }
+}
+
+static bool add_status(struct reader *reader, const struct key *key, const struct node *node,
+                       struct status_terms *terms, bool *ret_ok) {
+    *ret_ok = false;
+    if (node->kind != NODE_SCALAR || (node->plain && *node->text == '\0')) {
+        return reading_refuse_node(reader, node, key->name, "a single value");
+    }
+    const char *why;
+    *ret_ok = value_parse_status(node->text, terms, &why) == 0;
+    if (!*ret_ok) {
+        add_refused(reader, key, node, why);
+    }
+    return true;
 }
 
 static bool read_status(struct reader *reader, const struct key *key, const struct node *first,
                         struct key_value *ret_value, bool *ret_ok) {
     if (first->kind != NODE_LIST) {
-        return read_scalar(reader, key, first, ret_value, ret_ok);
+        return reading_read_scalar(reader, key, first, ret_value, ret_ok);
     }
     struct mark mark = first->mark;
-    struct status_set *all = arena_take(&reader->draft->keep, sizeof *all);
-    if (all == NULL) {
-        return out_of_memory(reader);
-    }
+    struct status_terms terms = {0};
     *ret_ok = true;
     size_t n = 0;
     for (;; n++) {
         struct node node;
         bool more, ok;
-        if (!next_entry(reader, &node, &more)) {
+        if (!reading_next_entry(reader, &node, &more)) {
             return false;
         }
         if (!more) {
             break;
         }
-        struct key_value one;
-        if (!read_scalar(reader, key, &node, &one, &ok)) {
+        if (!add_status(reader, key, &node, &terms, &ok)) {
             return false;
-        }
-        const struct status_set *set = one.pointer;
-        for (size_t i = 0; ok && i < sizeof all->bits / sizeof all->bits[0]; i++) {
-            all->bits[i] |= set->bits[i];
         }
         *ret_ok = *ret_ok && ok;
     }
-    check_entries(reader, key, mark, n);
-    ret_value->pointer = all;
+    reading_check_entries(reader, key, mark, n);
+    struct status_set *set = arena_take(&reader->draft->keep, sizeof *set);
+    if (set == NULL) {
+        return reading_out_of_memory(reader);
+    }
+    if (!status_terms_settle(&terms, set) && *ret_ok && n > 0) {
+        reading_error(reader, mark, NULL, "%s: the list leaves no status", key->name);
+        *ret_ok = false;
+    }
+    ret_value->pointer = set;
     return true;
 }
 
@@ -188,20 +185,20 @@ static bool read_url(struct reader *reader, const struct node *node, struct draf
     site->has_url = true;
     site->url_mark = node->mark;
     if (node->kind != NODE_SCALAR || *node->text == '\0') {
-        return refuse_node(reader, node, "url", "a URL");
+        return reading_refuse_node(reader, node, "url", "a URL");
     }
     const char *why;
     int r = url_parse(node->text, &site->url, &why);
     if (r == -ENOMEM) {
-        return out_of_memory(reader);
+        return reading_out_of_memory(reader);
     }
     if (r < 0 && strchr(node->text, '@') != NULL) {
         messages_add_secret(&reader->draft->messages, MESSAGE_ERROR, node->mark, NULL, "the URL %s",
                             why);
     } else if (r < 0) {
-        error_at(reader, node->mark, NULL, "the URL %s", why);
+        reading_error(reader, node->mark, NULL, "the URL %s", why);
     } else if ((site->url_given = arena_copy(&reader->draft->keep, node->text)) == NULL) {
-        return out_of_memory(reader);
+        return reading_out_of_memory(reader);
     }
     return true;
 }
@@ -210,12 +207,12 @@ static bool add_text(struct reader *reader, const struct key *key, const struct 
                      struct draft_texts *texts, size_t *size) {
     struct key_value value;
     bool ok;
-    if (!read_scalar(reader, key, node, &value, &ok)) {
+    if (!reading_read_scalar(reader, key, node, &value, &ok)) {
         return false;
     }
     struct draft_text *text = grow((void **)&texts->list, texts->n, size, sizeof texts->list[0]);
     if (text == NULL) {
-        return out_of_memory(reader);
+        return reading_out_of_memory(reader);
     }
     if (ok) {
         *text = (struct draft_text){node->mark, value.pointer};
@@ -234,7 +231,7 @@ static bool read_texts(struct reader *reader, const struct key *key, const struc
     for (;; n++) {
         struct node node;
         bool more;
-        if (!next_entry(reader, &node, &more)) {
+        if (!reading_next_entry(reader, &node, &more)) {
             return false;
         }
         if (!more) {
@@ -244,103 +241,8 @@ static bool read_texts(struct reader *reader, const struct key *key, const struc
             return false;
         }
     }
-    check_entries(reader, key, mark, n);
+    reading_check_entries(reader, key, mark, n);
     return true;
-}
-
-static bool is_label_name(const char *text) {
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_";
-    size_t n = strlen(text);
-    size_t first = strspn(text, letters);
-    return first > 0 && n <= LABEL_NAME_BYTES &&
-           strspn(text + first,
-                  "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_") == n - first;
-}
-
-static const char *refuse_label(const struct labels *labels, const char *name) {
-    for (size_t i = 0; i < labels->n; i++) {
-        if (strcmp(labels->list[i].name, name) == 0) {
-            return "is given twice";
-        }
-    }
-    return is_label_name(name)
-               ? NULL
-               : "is not a name of at most 64 letters, digits and _, no digit first";
-}
-
-/* The label whose name is in `name`, and its value. */
-static bool read_label(struct reader *reader, const struct node *name, struct labels *labels) {
-    const char *why = refuse_label(labels, name->text);
-    bool good = why == NULL;
-    if (!good) {
-        error_at(reader, name->mark, NULL, "labels: \"%.*s\" %s", QUOTED_BYTES, name->text, why);
-    }
-    const char *kept = arena_copy(&reader->draft->keep, name->text);
-    if (kept == NULL) {
-        return out_of_memory(reader);
-    }
-    struct node value; /* from here on the name's own text is gone */
-    if (!nodes_next(reader->nodes, &value)) {
-        return false;
-    }
-    if (value.kind != NODE_SCALAR || (value.plain && *value.text == '\0')) {
-        return refuse_node(reader, &value, "a label", "a text");
-    }
-    why = value.plain && value_is_yaml_word(value.text) ? "is not text to YAML; put it in quotes"
-          : strlen(value.text) > LABEL_VALUE_BYTES      ? "is longer than 255 bytes"
-                                                        : NULL;
-    if (why != NULL) {
-        error_at(reader, value.mark, NULL, "labels: \"%.*s\" %s", QUOTED_BYTES, value.text, why);
-    } else if (good) {
-        const char *text = arena_copy(&reader->draft->keep, value.text);
-        if (text == NULL) {
-            return out_of_memory(reader);
-        }
-        labels->list[labels->n++] = (struct label){kept, text};
-    }
-    return true;
-}
-
-static bool keep_labels(struct reader *reader, const struct labels *labels,
-                        struct draft_site *site) {
-    size_t bytes = labels->n * sizeof labels->list[0];
-    site->labels = arena_take(&reader->draft->keep, bytes);
-    if (site->labels == NULL) {
-        return out_of_memory(reader);
-    }
-    memcpy(site->labels, labels->list, bytes);
-    site->n_labels = labels->n;
-    return true;
-}
-
-static bool read_labels(struct reader *reader, const struct key *key, const struct node *first,
-                        struct draft_site *site) {
-    if (first->kind != NODE_MAP) {
-        return refuse_node(reader, first, key->name, "a map of names and texts");
-    }
-    struct mark mark = first->mark;
-    struct labels *labels = &reader->labels;
-    labels->n = 0;
-    for (;;) {
-        struct node name, value;
-        if (!nodes_next(reader->nodes, &name)) {
-            return false;
-        }
-        if (name.kind == NODE_MAP_END) {
-            return keep_labels(reader, labels, site);
-        }
-        if (name.kind != NODE_SCALAR) {
-            if (!refuse_node(reader, &name, "a label's name", "a text") ||
-                !nodes_next(reader->nodes, &value) || !nodes_skip(reader->nodes, &value)) {
-                return false;
-            }
-        } else if (labels->n == LABELS_MOST) {
-            error_at(reader, mark, NULL, "labels has more than %d entries", LABELS_MOST);
-            return nodes_skip(reader->nodes, first); /* what is open is the map */
-        } else if (!read_label(reader, &name, labels)) {
-            return false;
-        }
-    }
 }
 
 /* ---- records ---- */
@@ -348,14 +250,19 @@ static bool read_labels(struct reader *reader, const struct key *key, const stru
 static bool read_section(struct reader *reader, const struct key *key, const struct node *first,
                          struct collected *to) {
     if (first->kind != NODE_MAP) {
-        return refuse_node(reader, first, key->name, "a map of keys");
+        return reading_refuse_node(reader, first, key->name, "a map of keys");
     }
     if (key->inside != KEY_DEFAULTS) { /* its keys are fields of the record around it */
-        return read_map(reader, (enum key_place)key->inside, to, NULL);
+        return reading_read_map(reader, (enum key_place)key->inside, to, NULL);
     }
     struct collected *defaults = begin_record(reader);
-    return read_map(reader, KEY_DEFAULTS, defaults, NULL) &&
-           keep_settings(reader, defaults, &reader->draft->defaults);
+    size_t faults = reader->draft->messages.counts[MESSAGE_ERROR];
+    reader->draft->defaults_faulty = true; /* until it is read whole */
+    if (!reading_read_map(reader, KEY_DEFAULTS, defaults, NULL)) {
+        return false;
+    }
+    reader->draft->defaults_faulty = reader->draft->messages.counts[MESSAGE_ERROR] > faults;
+    return keep_settings(reader, defaults, &reader->draft->defaults);
 }
 
 static bool read_site(struct reader *reader, const struct node *node) {
@@ -363,7 +270,7 @@ static bool read_site(struct reader *reader, const struct node *node) {
     struct draft_site *site =
         grow((void **)&draft->sites, draft->n_sites, &draft->sites_size, sizeof *site);
     if (site == NULL) {
-        return out_of_memory(reader);
+        return reading_out_of_memory(reader);
     }
     *site = (struct draft_site){.mark = node->mark};
     draft->n_sites++;
@@ -372,15 +279,18 @@ static bool read_site(struct reader *reader, const struct node *node) {
     }
     if (node->kind != NODE_MAP) {
         site->has_url = true; /* nobody knows */
-        return refuse_node(reader, node, "a site", "a URL, or a map with a url");
+        return reading_refuse_node(reader, node, "a site", "a URL, or a map with a url");
     }
     struct mark mark = node->mark;
     struct collected *settings = begin_record(reader);
-    if (!read_map(reader, KEY_SITE, settings, site)) {
+    size_t faults = draft->messages.counts[MESSAGE_ERROR];
+    site->faulty = true; /* until it is read whole */
+    if (!reading_read_map(reader, KEY_SITE, settings, site)) {
         return false;
     }
+    site->faulty = draft->messages.counts[MESSAGE_ERROR] > faults;
     if (!site->has_url) {
-        error_at(reader, mark, NULL, "this site has no url");
+        reading_error(reader, mark, NULL, "this site has no url");
     }
     return keep_settings(reader, settings, &site->settings);
 }
@@ -388,18 +298,18 @@ static bool read_site(struct reader *reader, const struct node *node) {
 static bool read_sink(struct reader *reader, const struct node *node) {
     struct draft *draft = reader->draft;
     if (node->kind != NODE_MAP) {
-        return refuse_node(reader, node, "an entry of reports", "a map of keys");
+        return reading_refuse_node(reader, node, "an entry of reports", "a map of keys");
     }
     struct draft_sink *sink =
         grow((void **)&draft->sinks, draft->n_sinks, &draft->sinks_size, sizeof *sink);
     if (sink == NULL) {
-        return out_of_memory(reader);
+        return reading_out_of_memory(reader);
     }
     *sink = (struct draft_sink){.mark = node->mark, .faulty = true}; /* until it is read whole */
     draft->n_sinks++;
     struct collected *settings = begin_record(reader);
     size_t faults = draft->messages.counts[MESSAGE_ERROR];
-    if (!read_map(reader, KEY_REPORT, settings, NULL)) {
+    if (!reading_read_map(reader, KEY_REPORT, settings, NULL)) {
         return false;
     }
     sink->faulty = draft->messages.counts[MESSAGE_ERROR] > faults;
@@ -408,14 +318,14 @@ static bool read_sink(struct reader *reader, const struct node *node) {
 
 static bool read_entries(struct reader *reader, const struct key *key, const struct node *first) {
     if (first->kind != NODE_LIST) {
-        return refuse_node(reader, first, key->name, "a list");
+        return reading_refuse_node(reader, first, key->name, "a list");
     }
     struct mark mark = first->mark;
     size_t n = 0;
     for (;; n++) {
         struct node node;
         bool more;
-        if (!next_entry(reader, &node, &more)) {
+        if (!reading_next_entry(reader, &node, &more)) {
             return false;
         }
         if (!more) {
@@ -425,7 +335,7 @@ static bool read_entries(struct reader *reader, const struct key *key, const str
             return false;
         }
     }
-    check_entries(reader, key, mark, n);
+    reading_check_entries(reader, key, mark, n);
     return true;
 }
 
@@ -435,7 +345,8 @@ static bool read_value(struct reader *reader, const struct key *key, struct coll
                        struct draft_site *site) {
     struct draft *draft = reader->draft;
     struct node node;
-    if (!nodes_next(reader->nodes, &node)) {
+    if (key->kind == KEY_BODY ? !nodes_next_lines(reader->nodes, &node)
+                              : !nodes_next(reader->nodes, &node)) {
         return false;
     }
     struct draft_setting setting = {.key = key, .mark = node.mark};
@@ -446,7 +357,22 @@ static bool read_value(struct reader *reader, const struct key *key, struct coll
     case KEY_ENTRIES:
         return read_entries(reader, key, &node);
     case KEY_LABELS:
-        return read_labels(reader, key, &node, site);
+        return maps_read_labels(reader, key, &node, site);
+    case KEY_SECRET:
+        going = maps_read_secret(reader, key->name, &node, &setting.value, &ok);
+        break;
+    case KEY_HEADERS:
+        going = maps_read_headers(reader, key, &node, &setting.value, &ok);
+        break;
+    case KEY_HEADER_RULES:
+        going = maps_read_header_rules(reader, key, &node, &setting.value, &ok);
+        break;
+    case KEY_BODY_RULES:
+        going = maps_read_body_rules(reader, key, &node, &setting.value, &ok);
+        break;
+    case KEY_BODY_FILE:
+        going = maps_read_body_file(reader, key, &node, &setting.value, &ok);
+        break;
     case KEY_URL:
         return read_url(reader, &node, site);
     case KEY_TEXTS:
@@ -464,7 +390,10 @@ static bool read_value(struct reader *reader, const struct key *key, struct coll
     case KEY_NAME:
     case KEY_TEXT:
     case KEY_PATH:
-        going = read_scalar(reader, key, &node, &setting.value, &ok);
+    case KEY_BODY:
+    case KEY_PROXY:
+    case KEY_CONNECT:
+        going = reading_read_scalar(reader, key, &node, &setting.value, &ok);
         break;
     }
     if (ok) {
@@ -497,22 +426,47 @@ static void add_unknown_key(struct reader *reader, const struct node *node, enum
             }
         }
     }
-    error_at(reader, node->mark, hint, "unknown key \"%.*s\"", QUOTED_BYTES, node->text);
+    /* what was meant to be a secret may stand behind it */
+    bool is_secret = (place & (KEY_REQUEST | KEY_BASIC | KEY_IN_SECRET)) != 0 ||
+                     (nearest != NULL && nearest->kind == KEY_SECRET);
+    if (is_secret) {
+        messages_add_secret(&reader->draft->messages, MESSAGE_ERROR, node->mark, hint,
+                            "unknown key \"%.*s\"", READING_QUOTED_BYTES, node->text);
+    } else {
+        reading_error(reader, node->mark, hint, "unknown key \"%.*s\"", READING_QUOTED_BYTES,
+                      node->text);
+    }
+}
+
+/* A key that was read already and excludes this one. */
+static const struct key *find_rival(const struct key *key, enum key_place place,
+                                    const unsigned seen[KEYS_MOST]) {
+    for (size_t i = 0; i < keys_n && key->group != KEY_GROUP_NONE; i++) {
+        if (seen[i] != 0 && keys[i].group == key->group && (keys[i].places & place) != 0) {
+            return &keys[i];
+        }
+    }
+    return NULL;
 }
 
 /* Reads `name`'s value, or passes over it where the key cannot be. */
 static bool read_key(struct reader *reader, const struct node *name, enum key_place place,
                      unsigned seen[KEYS_MOST], struct collected *to, struct draft_site *site) {
-    const struct key *key = NULL;
+    const struct key *key = NULL, *rival = NULL;
     if (name->kind != NODE_SCALAR) {
-        if (!refuse_node(reader, name, "a key", "a name")) {
+        if (!reading_refuse_node(reader, name, "a key", "a name")) {
             return false;
         }
     } else if ((key = key_find(name->text, place)) == NULL) {
         add_unknown_key(reader, name, place);
     } else if (seen[key - keys] != 0) {
-        error_at(reader, name->mark, NULL, "%s is given twice; first in line %u", key->name,
-                 seen[key - keys]);
+        reading_error(reader, name->mark, NULL, "%s is given twice; first in line %u", key->name,
+                      seen[key - keys]);
+        key = NULL;
+    } else if ((rival = find_rival(key, place, seen)) != NULL) {
+        reading_error(reader, name->mark, NULL,
+                      "%s and %s exclude each other; %s stands in line %u", key->name, rival->name,
+                      rival->name, seen[rival - keys]);
         key = NULL;
     } else {
         seen[key - keys] = name->mark.line + 1;
@@ -524,8 +478,8 @@ static bool read_key(struct reader *reader, const struct node *name, enum key_pl
     return nodes_next(reader->nodes, &value) && nodes_skip(reader->nodes, &value);
 }
 
-static bool read_map(struct reader *reader, enum key_place place, struct collected *to,
-                     struct draft_site *site) {
+bool reading_read_map(struct reader *reader, enum key_place place, struct collected *to,
+                      struct draft_site *site) {
     unsigned seen[KEYS_MOST] = {0}; /* the line of each key */
     for (;;) {
         struct node name;
@@ -556,10 +510,10 @@ static bool read_document(struct reader *reader, bool included) {
         return true;
     }
     if (root.kind != NODE_MAP) {
-        return refuse_node(reader, &root, "the file", "a map of keys (sites: …)") &&
+        return reading_refuse_node(reader, &root, "the file", "a map of keys (sites: …)") &&
                nodes_finish(reader->nodes);
     }
-    if (!read_map(reader, included ? KEY_INCLUDED : KEY_TOP, &reader->top, NULL) ||
+    if (!reading_read_map(reader, included ? KEY_INCLUDED : KEY_TOP, &reader->top, NULL) ||
         !nodes_finish(reader->nodes)) {
         return false;
     }

@@ -70,8 +70,8 @@ static int read_all(int fd, struct source *source, const char **ret_why) {
     return 0;
 }
 
-static int read_open(int fd, const char *path, size_t most_bytes, struct source **ret_source,
-                     const char **ret_why) {
+static int read_open(int fd, const char *path, size_t most_bytes, const char *too_large,
+                     struct source **ret_source, const char **ret_why) {
     struct stat before, after;
     if (fstat(fd, &before) != 0) {
         *ret_why = "cannot be read";
@@ -79,8 +79,7 @@ static int read_open(int fd, const char *path, size_t most_bytes, struct source 
     }
     *ret_why = S_ISDIR(before.st_mode)              ? "is a directory"
                : !S_ISREG(before.st_mode)           ? "is not a regular file"
-               : before.st_size > (off_t)most_bytes ? "is too large; all files together "
-                                                      "may have 64 MiB"
+               : before.st_size > (off_t)most_bytes ? too_large
                                                     : NULL;
     if (*ret_why != NULL) {
         return -EINVAL;
@@ -106,15 +105,15 @@ static int read_open(int fd, const char *path, size_t most_bytes, struct source 
     return 0;
 }
 
-int source_read(const char *path, size_t most_bytes, struct source **ret_source,
-                const char **ret_why) {
+int source_read(const char *path, size_t most_bytes, const char *too_large,
+                struct source **ret_source, const char **ret_why) {
     /* O_NONBLOCK: opening a FIFO nobody writes to would wait for ever */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0) {
         *ret_why = "cannot be opened";
         return -errno;
     }
-    int r = read_open(fd, path, most_bytes, ret_source, ret_why);
+    int r = read_open(fd, path, most_bytes, too_large, ret_source, ret_why);
     close(fd);
     return r;
 }

@@ -25,11 +25,11 @@ struct mark {
     unsigned line, column;
 };
 
-/* Reads a regular file, which nothing changed meanwhile, of at most `most_bytes`. Never blocks on
- * what is no regular file. On failure *ret_why says what is wrong with it (a predicate in static
+/* Reads a regular file, which nothing changed meanwhile, of at most `most_bytes`; what
+ * a larger one is, says `too_large`. Never blocks on what is no regular file. On failure *ret_why says what is wrong with it (a predicate in static
  * storage): with -EINVAL all of it, with another -errno to be followed by strerror. */
-int source_read(const char *path, size_t most_bytes, struct source **ret_source,
-                const char **ret_why);
+int source_read(const char *path, size_t most_bytes, const char *too_large,
+                struct source **ret_source, const char **ret_why);
 /* From memory, copied; NULL: out of memory. */
 struct source *source_new(const char *name, const char *bytes, size_t n, bool numbered);
 void source_free(struct source *source);

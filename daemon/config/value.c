@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -174,6 +175,9 @@ int value_parse_bool(const char *text, bool *ret_bool, const char **ret_why) {
     return fail("is not yes, no, true, false, on or off", ret_why);
 }
 
+static const char not_status[] =
+    "is not a status (100 to 999), a range (200-399) or a class (2xx), or one of them after \"not\"";
+
 /* Three digits from 100 on, and nothing behind them that could belong to the number. */
 static bool parse_code(const char *text, unsigned *ret_code) {
     if (text[0] < '1' || text[0] > '9' || !is_digit(text[1]) || !is_digit(text[2])) {
@@ -183,24 +187,40 @@ static bool parse_code(const char *text, unsigned *ret_code) {
     return true;
 }
 
-int value_parse_status(const char *text, struct status_set *set, const char **ret_why) {
+int value_parse_status(const char *text, struct status_terms *terms, const char **ret_why) {
+    bool negated = strncmp(text, "not ", 4) == 0;
+    struct status_set *set = negated ? &terms->negated : &terms->named;
     unsigned from, to;
+    text += negated ? 4 : 0;
     if (text[0] >= '1' && text[0] <= '9' && strcmp(text + 1, "xx") == 0) {
         from = (unsigned)(text[0] - '0') * 100;
         to = from + 99;
     } else if (!parse_code(text, &from)) {
-        return fail("is not a status (100 to 999), a range (200-399) or a class (2xx)", ret_why);
+        return fail(not_status, ret_why);
     } else if (text[3] == '\0') {
         to = from;
     } else if (text[3] != '-' || !parse_code(text + 4, &to) || text[7] != '\0') {
-        return fail("is not a status (100 to 999), a range (200-399) or a class (2xx)", ret_why);
+        return fail(not_status, ret_why);
     } else if (to < from) {
         return fail("is a range that ends before it begins", ret_why);
     }
     for (unsigned code = from; code <= to; code++) {
         set->bits[(code - 100) / 64] |= UINT64_C(1) << ((code - 100) % 64);
     }
+    terms->any_named = terms->any_named || !negated;
     return 0;
+}
+
+bool status_terms_settle(const struct status_terms *terms, struct status_set *ret_set) {
+    enum { STATUSES = 900, WORDS = sizeof ret_set->bits / sizeof ret_set->bits[0] };
+    bool any = false;
+    for (size_t i = 0; i < WORDS; i++) {
+        uint64_t all = i == WORDS - 1 ? (UINT64_C(1) << STATUSES % 64) - 1 : UINT64_MAX;
+        ret_set->bits[i] =
+            (terms->any_named ? terms->named.bits[i] : all) & ~terms->negated.bits[i];
+        any = any || ret_set->bits[i] != 0;
+    }
+    return any;
 }
 
 int value_check_server(const char *text, const char **ret_why) {
@@ -240,6 +260,126 @@ int value_check_server(const char *text, const char **ret_why) {
         return fail("has a port that is not a number from 1 to 65535", ret_why);
     }
     return 0;
+}
+
+int value_parse_connect(const char *text, char **ret_host, uint16_t *ret_port,
+                        const char **ret_why) {
+    static const char not_connect[] = "is not HOST, HOST:PORT, [V6]:PORT or :PORT";
+    const char *port = text[0] == '[' ? strchr(text, ']') : strchr(text, ':');
+    if (text[0] == '[' && port != NULL) {
+        port = port[1] == ':' ? port + 1 : NULL;
+    }
+    int64_t number = 0;
+    if (strpbrk(text, "/?#@%\\") != NULL || (text[0] != '[' && port != strrchr(text, ':'))) {
+        return fail(not_connect, ret_why);
+    }
+    if (port != NULL &&
+        (value_parse_integer(port + 1, &number, ret_why) < 0 || number < 1 || number > 65535)) {
+        return fail("has a port that is not a number from 1 to 65535", ret_why);
+    }
+    char *host = NULL;
+    if (port != text) {
+        char *as_url = NULL;
+        struct url url;
+        if (asprintf(&as_url, "http://%s/", text) < 0) {
+            *ret_why = "out of memory";
+            return -ENOMEM;
+        }
+        int r = url_parse(as_url, &url, ret_why); /* one idea of what a host is */
+        free(as_url);
+        if (r < 0) {
+            return r;
+        }
+        host = url.host;
+        url.host = NULL;
+        url_clear(&url);
+    }
+    *ret_host = host;
+    *ret_port = (uint16_t)number;
+    return 0;
+}
+
+int value_parse_proxy(const char *text, struct url *ret_url, const char **ret_why) {
+    struct url url;
+    if (strncasecmp(text, "http://", 7) != 0) {
+        return fail("is not http://HOST:PORT; proxies over https or SOCKS are not supported",
+                    ret_why);
+    }
+    int r = url_parse(text, &url, ret_why);
+    if (r < 0) {
+        if (r == -EINVAL && strcmp(*ret_why, "carries a user or password") == 0) {
+            *ret_why = "carries a user or password, which is not supported for a proxy";
+        }
+        return r;
+    }
+    size_t n = strcspn(text + 7, "/?#");
+    if (text[7 + n] != '\0' && strcmp(text + 7 + n, "/") != 0) {
+        url_clear(&url);
+        return fail("has a path; write http://HOST:PORT", ret_why);
+    }
+    *ret_url = url;
+    return 0;
+}
+
+const char *value_check_token(const char *text) {
+    static const char letters[] = "!#$%&'*+-.^_`|~0123456789"
+                                  "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    return text[0] != '\0' && text[strspn(text, letters)] == '\0'
+               ? NULL
+               : "is not a name of letters, digits and !#$%&'*+-.^_`|~";
+}
+
+const char *value_check_method(const char *text) {
+    if (value_check_token(text) != NULL) {
+        return "is not a method";
+    }
+    if (strpbrk(text, "abcdefghijklmnopqrstuvwxyz") != NULL) {
+        return "is not in upper case, as methods are";
+    }
+    if (strcmp(text, "CONNECT") == 0 || strcmp(text, "TRACE") == 0) {
+        return "is a method that is not supported";
+    }
+    return NULL;
+}
+
+const char *value_check_user(const char *text) {
+    return strchr(text, ':') == NULL ? NULL : "has a colon, which ends the user's name";
+}
+
+const char *value_check_credential(const char *text) {
+    bool is_name = strchr(text, '/') == NULL && strcmp(text, ".") != 0 && strcmp(text, "..") != 0;
+    return is_name ? NULL : "is not the name of a credential, which has no \"/\"";
+}
+
+const char *value_check_host_name(const char *text) {
+    static const char letters[] = "-._0123456789"
+                                  "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    return text[strspn(text, letters)] == '\0' && text[0] != '.' && strstr(text, "..") == NULL
+               ? NULL
+               : "is not a host name";
+}
+
+const char *value_check_request_header(const char *name) {
+    static const struct {
+        const char *name, *why;
+    } refused[] = {
+        {"Connection", "is set by tallyd itself; see the key connection"},
+        {"Content-Length", "is set by tallyd itself"},
+        {"Expect", "is set by tallyd itself"},
+        {"Keep-Alive", "is set by tallyd itself; see the key connection"},
+        {"TE", "is set by tallyd itself"},
+        {"Trailer", "is set by tallyd itself"},
+        {"Transfer-Encoding", "is set by tallyd itself"},
+        {"Upgrade", "is not supported"},
+        {"User-Agent", "has a key of its own: user_agent"},
+    };
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        if (strcasecmp(name, refused[i].name) == 0) {
+            return refused[i].why;
+        }
+    }
+    return strncasecmp(name, "Proxy-", 6) == 0 ? "belongs to a proxy, and is not supported"
+                                               : value_check_token(name);
 }
 
 bool value_is_yaml_word(const char *text) {

@@ -22,10 +22,32 @@ int value_parse_size(const char *text, int64_t *ret_bytes, const char **ret_why)
 int value_parse_integer(const char *text, int64_t *ret_integer, const char **ret_why);
 /* yes no true false on off, in lower case. */
 int value_parse_bool(const char *text, bool *ret_bool, const char **ret_why);
-/* Adds "200", "200-399" or "2xx" to a set. */
-int value_parse_status(const char *text, struct status_set *set, const char **ret_why);
+
+/* Statuses as they are listed: those that are named, less those that are negated. */
+struct status_terms {
+    struct status_set named, negated;
+    bool any_named; /* else all are, but the negated */
+};
+/* Adds "200", "200-399", "2xx", or one of them after "not ". */
+int value_parse_status(const char *text, struct status_terms *terms, const char **ret_why);
+/* False: nothing is left. */
+bool status_terms_settle(const struct status_terms *terms, struct status_set *ret_set);
 /* "ADDRESS", "ADDRESS:PORT", "[V6]:PORT" of a name server. */
 int value_check_server(const char *text, const char **ret_why);
+/* "HOST", "HOST:PORT", "[V6]", "[V6]:PORT" or ":PORT". The host (to be freed) is as in a URL that
+ * is parsed, NULL where there is none; a port that is not there is 0. -ENOMEM too. */
+int value_parse_connect(const char *text, char **ret_host, uint16_t *ret_port,
+                        const char **ret_why);
+/* "http://HOST:PORT" of a proxy. -ENOMEM too. */
+int value_parse_proxy(const char *text, struct url *ret_url, const char **ret_why);
+
+/* NULL, or what is wrong with a text (a predicate in static storage). */
+const char *value_check_token(const char *text); /* RFC 9110 5.6.2 */
+const char *value_check_method(const char *text);
+const char *value_check_user(const char *text); /* of basic authentication */
+const char *value_check_credential(const char *text);
+const char *value_check_host_name(const char *text);
+const char *value_check_request_header(const char *name);
 
 /* Whether YAML reads the plain scalar as a truth value or as nothing at all ("no", "on", "~",
  * "null", ""), in any of its versions: such a word is text only in quotes. */

@@ -28,6 +28,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 
 #define BACKOFF_FIRST (50 * NSEC_PER_MSEC)
@@ -426,11 +427,28 @@ void sink_free(struct sink *sink) {
     free(sink);
 }
 
+/* Whether two absolute paths name one entry of one directory, however they are spelled. What the
+ * entry is at the moment does not matter: a log that was renamed is opened again by its name. */
+static bool same_place(const char *a, const char *b) {
+    const char *a_name = strrchr(a, '/') + 1, *b_name = strrchr(b, '/') + 1;
+    if (strcmp(a, b) == 0 || strcmp(a_name, b_name) != 0) {
+        return strcmp(a, b) == 0;
+    }
+    char *a_directory = strndup(a, (size_t)(a_name - a));
+    char *b_directory = strndup(b, (size_t)(b_name - b));
+    struct stat x, y;
+    bool same = a_directory != NULL && b_directory != NULL && stat(a_directory, &x) == 0 &&
+                stat(b_directory, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+    free(a_directory);
+    free(b_directory);
+    return same;
+}
+
 bool sink_is_for(const struct sink *sink, const struct sink_config *config) {
     if (config->kind == SINK_STDOUT || sink->path == NULL) {
         return config->kind == SINK_STDOUT && sink->path == NULL;
     }
-    return strcmp(sink->path, config->path) == 0;
+    return same_place(sink->path, config->path);
 }
 
 int sink_open(struct sink *sink, const struct format *format, char **ret_why) {

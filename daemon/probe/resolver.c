@@ -9,60 +9,32 @@
  *   queries have ended, but gives its places among the QUERIES_MOST to others, so that names that are
  *   never answered do not starve the rest.
  * - A lookup that had to wait for its places for long is our failure, not the name's.
- * - The unspecified address (a sinkhole's answer) is none: the kernel would connect to ourselves.
  * - A channel does not see that resolv.conf changed. It is looked at once a minute, and at each
- *   resolver_configure(); the old channel goes when its queries have ended.
- * - Sockets are made here, close-on-exec, so that running out of descriptors is seen: c-ares calls
- *   that "could not contact DNS servers" and the site would be blamed.
- *
- * Families: where a name has addresses of both and one family has no route on this machine, that
- * family is left out (and named); where it has only those, they stay and samples say what happens.
- */
+ *   resolver_configure(); the old channel goes when its queries have ended. */
 #include "probe/resolver.h"
 
 #include "base/log.h"
 #include "base/loop.h"
-#include "probe/route.h"
+#include "probe/addresses.h"
+#include "probe/channel.h"
 
 #include <ares.h>
-#include <arpa/inet.h>
-#include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
 enum {
     QUERIES_MOST = 64,   /* under way that somebody waits for */
     ORPHANS_MOST = 1024, /* and beyond, that nobody waits for any more: they cost memory alone */
 };
-enum { ADDRESSES_MOST = 256 }; /* of one lookup; more are not sampled */
 
 static const char resolv_conf[] = "/etc/resolv.conf";
 static const nsec_t watch_interval = 60 * NSEC_PER_SEC;
-
-/* A c-ares channel and what libevent watches for it. */
-struct channel {
-    struct resolver *resolver;
-    struct channel *next; /* of the retired ones */
-    ares_channel ares;
-    struct event timer;
-    struct socket_watch *watches;
-    unsigned queries; /* under way */
-    int local_error;  /* errno of the last socket() that failed for want of our own resources */
-};
-
-struct socket_watch {
-    struct socket_watch *next;
-    struct channel *channel;
-    int fd;
-    struct event event;
-};
 
 enum query_state {
     QUERY_UNWANTED, /* the family is not asked for */
@@ -97,14 +69,14 @@ struct resolver_lookup {
     bool literal;
     nsec_t limit;
     nsec_t started;
-    struct address *addresses;
-    size_t n_addresses;
+    struct addresses addresses;
 };
 
 struct resolver {
     struct event_base *base;
     struct channel *channel;
-    struct channel *retired;
+    struct channel **retired; /* they have queries under way; the array is the resolver's */
+    unsigned n_retired;
     struct event watch;      /* of resolv.conf, and of retired channels */
     struct event place_free; /* for those waiting */
     struct stat resolv_conf_was;
@@ -115,176 +87,40 @@ struct resolver {
     int tries;
 };
 
-/* ---- a channel on libevent ---- */
+/* ---- channels ---- */
 
-static void arm_timer(struct channel *channel) {
-    struct timeval most = {.tv_sec = 60}, left;
-    struct timeval *next = ares_timeout(channel->ares, &most, &left);
-    if (channel->queries == 0) {
-        event_del(&channel->timer);
-    } else {
-        event_add(&channel->timer, next);
-    }
-}
-
-static void on_channel_timer(evutil_socket_t fd, short what, void *arg) {
-    struct channel *channel = arg;
-    (void)fd;
-    (void)what;
-    ares_process_fd(channel->ares, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-    arm_timer(channel);
-}
-
-static void on_channel_socket(evutil_socket_t fd, short what, void *arg) {
-    struct channel *channel = ((struct socket_watch *)arg)->channel;
-    ares_process_fd(channel->ares, what & EV_READ ? fd : ARES_SOCKET_BAD,
-                    what & EV_WRITE ? fd : ARES_SOCKET_BAD);
-    arm_timer(channel); /* the watch may be gone by now */
-}
-
-static void on_want_socket(void *arg, ares_socket_t fd, int readable, int writable) {
-    struct channel *channel = arg;
-    struct socket_watch **at = &channel->watches;
-    while (*at != NULL && (*at)->fd != fd) {
-        at = &(*at)->next;
-    }
-    struct socket_watch *watch = *at;
-    if (watch != NULL) {
-        event_del(&watch->event);
-    }
-    if (!readable && !writable) {
-        if (watch != NULL) {
-            *at = watch->next;
-            free(watch);
-        }
-        return;
-    }
-    if (watch == NULL) {
-        watch = calloc(1, sizeof *watch);
-        if (watch == NULL) {
-            log_error("out of memory: a DNS socket is not watched"); /* the query times out */
-            return;
-        }
-        watch->channel = channel;
-        watch->fd = fd;
-        watch->next = channel->watches;
-        channel->watches = watch;
-    }
-    short what = (short)(EV_PERSIST | (readable ? EV_READ : 0) | (writable ? EV_WRITE : 0));
-    event_assign(&watch->event, channel->resolver->base, fd, what, on_channel_socket, watch);
-    if (event_add(&watch->event, NULL) != 0) {
-        log_error("a DNS socket cannot be watched");
-    }
-}
-
-static ares_socket_t make_socket(int family, int type, int protocol, void *arg) {
-    struct channel *channel = arg;
-    int fd = socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
-    channel->local_error = fd < 0 && errno != EAFNOSUPPORT ? errno : 0;
-    return fd;
-}
-
-static int close_socket(ares_socket_t fd, void *arg) {
-    (void)arg;
-    return close(fd);
-}
-
-static int connect_socket(ares_socket_t fd, const struct sockaddr *to, ares_socklen_t size,
-                          void *arg) {
-    (void)arg;
-    return connect(fd, to, size);
-}
-
-static ares_ssize_t receive(ares_socket_t fd, void *bytes, size_t n, int flags,
-                            struct sockaddr *from, ares_socklen_t *size, void *arg) {
-    (void)arg;
-    return recvfrom(fd, bytes, n, flags, from, size);
-}
-
-static ares_ssize_t send_vector(ares_socket_t fd, const struct iovec *vector, int n, void *arg) {
-    (void)arg;
-    return writev(fd, vector, n);
-}
-
-static const struct ares_socket_functions socket_functions = {
-    .asocket = make_socket,
-    .aclose = close_socket,
-    .aconnect = connect_socket,
-    .arecvfrom = receive,
-    .asendv = send_vector,
-};
-
-static void channel_free(struct channel *channel) {
-    if (channel == NULL) {
-        return;
-    }
-    if (channel->ares != NULL) {
-        ares_destroy(channel->ares); /* ends its queries and closes its sockets, by our callbacks */
-    }
-    if (event_initialized(&channel->timer)) {
-        event_del(&channel->timer);
-    }
-    assert(channel->watches == NULL);
-    free(channel);
-}
-
-static int channel_new(struct resolver *resolver, struct channel **ret_channel) {
-    struct channel *channel = calloc(1, sizeof *channel);
-    if (channel == NULL) {
-        return -ENOMEM;
-    }
-    channel->resolver = resolver;
-    event_assign(&channel->timer, resolver->base, -1, 0, on_channel_timer, channel);
-    struct ares_options options = {
-        .timeout = resolver->try_ms,
-        .tries = resolver->tries,
-        .sock_state_cb = on_want_socket,
-        .sock_state_cb_data = channel,
-    };
-    int status = ares_init_options(&channel->ares, &options,
-                                   ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB);
-    if (status != ARES_SUCCESS) {
-        channel->ares = NULL;
-    } else {
-        ares_set_socket_functions(channel->ares, &socket_functions, channel);
-        if (resolver->servers != NULL) {
-            status = ares_set_servers_ports_csv(channel->ares, resolver->servers);
+static void free_retired(struct resolver *resolver, bool all) {
+    unsigned kept = 0;
+    for (unsigned i = 0; i < resolver->n_retired; i++) {
+        struct channel *channel = resolver->retired[i];
+        if (all || channel_is_idle(channel)) {
+            channel_free(channel);
+        } else {
+            resolver->retired[kept++] = channel;
         }
     }
-    if (status != ARES_SUCCESS) {
-        log_error("DNS: %s", ares_strerror(status));
-        channel_free(channel);
-        return status == ARES_ENOMEM ? -ENOMEM : -EINVAL;
-    }
-    *ret_channel = channel;
-    return 0;
+    resolver->n_retired = kept;
 }
 
 static int renew_channel(struct resolver *resolver) {
+    struct channel_settings settings = {
+        .servers = resolver->servers, .try_ms = resolver->try_ms, .tries = resolver->tries};
+    struct channel **retired =
+        reallocarray(resolver->retired, resolver->n_retired + 1, sizeof *retired);
+    if (retired == NULL) {
+        return -ENOMEM;
+    }
+    resolver->retired = retired;
     struct channel *channel;
-    int r = channel_new(resolver, &channel);
+    int r = channel_new(resolver->base, &settings, &channel);
     if (r != 0) {
         return r;
     }
     if (resolver->channel != NULL) {
-        resolver->channel->next = resolver->retired;
-        resolver->retired = resolver->channel;
+        resolver->retired[resolver->n_retired++] = resolver->channel;
     }
     resolver->channel = channel;
     return 0;
-}
-
-static void free_retired(struct resolver *resolver, bool all) {
-    struct channel **at = &resolver->retired;
-    while (*at != NULL) {
-        struct channel *channel = *at;
-        if (all || channel->queries == 0) {
-            *at = channel->next;
-            channel_free(channel);
-        } else {
-            at = &channel->next;
-        }
-    }
 }
 
 static bool resolv_conf_changed(struct resolver *resolver) {
@@ -318,7 +154,7 @@ static void on_watch(evutil_socket_t fd, short what, void *arg) {
 
 static void lookup_free(struct resolver_lookup *lookup) {
     event_del(&lookup->end);
-    free(lookup->addresses);
+    addresses_clear(&lookup->addresses);
     free(lookup->host);
     free(lookup);
 }
@@ -349,35 +185,10 @@ static void stop_waiting(struct resolver_lookup *lookup) {
     }
 }
 
-static bool is_known(const struct resolver_lookup *lookup, const struct address *address) {
-    for (size_t i = 0; i < lookup->n_addresses; i++) {
-        if (lookup->addresses[i].family == address->family &&
-            memcmp(lookup->addresses[i].bytes, address->bytes, sizeof address->bytes) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void keep_address(struct resolver_lookup *lookup, int family, const void *bytes) {
-    struct address address = {.family = family};
-    memcpy(address.bytes, bytes, family == AF_INET ? 4 : 16);
-    static const unsigned char unspecified[sizeof address.bytes];
-    if (memcmp(address.bytes, unspecified, sizeof unspecified) == 0) {
-        return;
-    }
-    if (lookup->n_addresses >= ADDRESSES_MOST || is_known(lookup, &address)) {
-        return;
-    }
-    inet_ntop(family, address.bytes, address.text, sizeof address.text);
-    struct address *more =
-        realloc(lookup->addresses, (lookup->n_addresses + 1) * sizeof *lookup->addresses);
-    if (more == NULL) {
+    if (addresses_add(&lookup->addresses, family, bytes) != 0) {
         lookup->out_of_memory = true;
-        return;
     }
-    lookup->addresses = more;
-    lookup->addresses[lookup->n_addresses++] = address;
 }
 
 static void on_query_end(void *arg, int status, int timeouts, struct ares_addrinfo *answer) {
@@ -386,10 +197,7 @@ static void on_query_end(void *arg, int status, int timeouts, struct ares_addrin
     (void)timeouts;
     query->state = QUERY_ENDED;
     query->status = status;
-    /* an answer is an answer, whatever else failed meanwhile */
-    bool unreached = status == ARES_ECONNREFUSED || status == ARES_ETIMEOUT;
-    query->local = status == ARES_ENOMEM || (unreached && query->channel->local_error != 0);
-    query->channel->queries--;
+    query->local = channel_ended(query->channel, status);
     *(query->orphan ? &lookup->resolver->orphans : &lookup->resolver->queries) -= 1;
     if (answer != NULL) {
         for (struct ares_addrinfo_node *node = answer->nodes; node != NULL && !lookup->told;
@@ -420,7 +228,6 @@ static void on_query_end(void *arg, int status, int timeouts, struct ares_addrin
 /* Sends what the places allow; true when all of the lookup's queries are on their way. */
 static bool send_queries(struct resolver_lookup *lookup) {
     struct resolver *resolver = lookup->resolver;
-    struct ares_addrinfo_hints hints = {.ai_flags = ARES_AI_NOSORT};
     for (int i = 0; i < 2; i++) {
         struct query *query = &lookup->queries[i];
         if (query->state != QUERY_WAITING) {
@@ -432,11 +239,8 @@ static bool send_queries(struct resolver_lookup *lookup) {
         query->state = QUERY_SENT;
         query->sent = clock_now();
         query->channel = resolver->channel;
-        query->channel->queries++;
         resolver->queries++;
-        hints.ai_family = query->family;
-        ares_getaddrinfo(query->channel->ares, lookup->host, NULL, &hints, on_query_end, query);
-        arm_timer(query->channel);
+        channel_ask(query->channel, lookup->host, query->family, on_query_end, query);
     }
     return true;
 }
@@ -449,49 +253,6 @@ static void send_waiting(struct resolver *resolver) {
         }
         stop_waiting(lookup);
     }
-}
-
-static int compare_addresses(const void *a, const void *b) {
-    const struct address *x = a, *y = b;
-    if (x->family != y->family) {
-        return x->family == AF_INET ? -1 : 1;
-    }
-    return memcmp(x->bytes, y->bytes, sizeof x->bytes);
-}
-
-static bool family_has_route(const struct resolver_lookup *lookup, int family, bool *ret_present) {
-    *ret_present = false;
-    for (size_t i = 0; i < lookup->n_addresses; i++) {
-        if (lookup->addresses[i].family == family) {
-            *ret_present = true;
-            if (route_exists(&lookup->addresses[i])) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-static void leave_out(struct resolver_lookup *lookup, int family) {
-    size_t kept = 0;
-    for (size_t i = 0; i < lookup->n_addresses; i++) {
-        if (lookup->addresses[i].family != family) {
-            lookup->addresses[kept++] = lookup->addresses[i];
-        }
-    }
-    lookup->n_addresses = kept;
-}
-
-static void leave_out_unrouted(struct resolver_lookup *lookup, struct resolver_result *result) {
-    bool has_v4, has_v6;
-    bool route_v4 = family_has_route(lookup, AF_INET, &has_v4);
-    bool route_v6 = family_has_route(lookup, AF_INET6, &has_v6);
-    if (!has_v4 || !has_v6 || route_v4 == route_v6) {
-        return;
-    }
-    leave_out(lookup, route_v4 ? AF_INET6 : AF_INET);
-    result->left_out_ipv6 = route_v4;
-    result->left_out_ipv4 = route_v6;
 }
 
 /* What to call it when there is no address. A time-out outranks an answer: with the other family
@@ -546,13 +307,13 @@ static void tell(struct resolver_lookup *lookup) {
     struct resolver_result result = {.took = lookup->literal ? NSEC_UNKNOWN
                                                              : clock_now() - lookup->started};
     lookup->told = true;
-    if (lookup->n_addresses > 0) {
-        leave_out_unrouted(lookup, &result);
-        qsort(lookup->addresses, lookup->n_addresses, sizeof *lookup->addresses, compare_addresses);
-        result.addresses = lookup->addresses;
-        result.n_addresses = lookup->n_addresses;
-        lookup->addresses = NULL;
-        lookup->n_addresses = 0;
+    if (lookup->addresses.n > 0) {
+        addresses_leave_out_unrouted(&lookup->addresses, &result.left_out_ipv4,
+                                     &result.left_out_ipv6);
+        addresses_sort(&lookup->addresses);
+        result.addresses = lookup->addresses.list;
+        result.n_addresses = lookup->addresses.n;
+        lookup->addresses = (struct addresses){0};
     } else {
         result.outcome = failure_of(lookup, &result.words);
     }
@@ -598,18 +359,6 @@ void resolver_end(struct resolver_lookup *lookup) {
     }
 }
 
-static bool keep_literal(struct resolver_lookup *lookup, const char *host) {
-    unsigned char bytes[16];
-    for (int i = 0; i < 2; i++) {
-        int family = i == 0 ? AF_INET : AF_INET6;
-        if (inet_pton(family, host, bytes) == 1) {
-            keep_address(lookup, family, bytes);
-            return true;
-        }
-    }
-    return false;
-}
-
 int resolver_start(struct resolver *resolver, const char *host, enum family family, nsec_t limit,
                    resolver_on_end *on_end, void *arg, struct resolver_lookup **ret_lookup) {
     struct resolver_lookup *lookup = calloc(1, sizeof *lookup);
@@ -629,7 +378,9 @@ int resolver_start(struct resolver *resolver, const char *host, enum family fami
         return -ENOMEM;
     }
     *ret_lookup = lookup;
-    lookup->literal = keep_literal(lookup, host);
+    int literal = addresses_add_literal(&lookup->addresses, host);
+    lookup->literal = literal != -EINVAL;
+    lookup->out_of_memory = literal == -ENOMEM;
     if (lookup->literal) {
         event_active(&lookup->end, EV_TIMEOUT, 0);
         return 0;
@@ -685,6 +436,7 @@ void resolver_free(struct resolver *resolver) {
         return;
     }
     free_retired(resolver, true);
+    free(resolver->retired);
     channel_free(resolver->channel);
     event_del(&resolver->watch);
     event_del(&resolver->place_free);

@@ -55,6 +55,23 @@ def sighup_reopens_too(lab):
 
 
 @case
+def a_log_whose_path_is_spelled_anew_is_the_same_log(lab):
+    sites = {"shop": Nginx(lab).url()}
+    daemon = Daemon(lab, configuration(sites, QUICK))
+    daemon.wait_for_reports(2)
+    os.symlink(lab.dir, lab.path("link"))
+    for path in (f"{lab.dir}/./tallyd.log", f"{lab.dir}/link/tallyd.log"):
+        daemon.write_config(configuration(
+            sites, QUICK, reports=[{"to": "file", "path": path, "format": "json"}]))
+        said = len(daemon.err())
+        daemon.signal(signal.SIGHUP)
+        daemon.wait_for_words("reloaded", after=said)
+        daemon.wait_for_reports(2)
+        assert "refused" not in daemon.err() and "locked" not in daemon.err(), daemon.err()
+    check_log(daemon.stop(), {"shop": 0.2})
+
+
+@case
 def a_second_daemon_on_the_same_log_is_refused(lab):
     text = configuration({"shop": Nginx(lab).url()}, QUICK)
     daemon = Daemon(lab, text)

@@ -231,13 +231,14 @@ START_TEST(a_status_set_has_what_was_written_and_nothing_else) {
         {"200 - 399", 0, 0},   {"", 0, 0},        {"ok", 0, 0},      {"200,204", 0, 0},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct status_set set = {{0}};
+        struct status_terms terms = {0};
         const char *why = NULL;
-        int r = value_parse_status(rows[i].text, &set, &why);
+        int r = value_parse_status(rows[i].text, &terms, &why);
         ck_assert_msg(r == (rows[i].from == 0 ? -EINVAL : 0), "%s", rows[i].text);
         for (unsigned status = 0; status < 1100; status++) {
             bool wanted = rows[i].from > 0 && status >= rows[i].from && status <= rows[i].to;
-            ck_assert_msg(status_set_has(&set, status) == wanted, "%s %u", rows[i].text, status);
+            ck_assert_msg(status_set_has(&terms.named, status) == wanted, "%s %u", rows[i].text,
+                          status);
         }
     }
 }

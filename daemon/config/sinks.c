@@ -1,0 +1,124 @@
+/* Sinks are few, and each is compared with each: two that write into one file would write into each
+ * other's lines. */
+#include "config/sinks.h"
+
+#include "config/private.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define SINK(field) offsetof(struct sink_config, field)
+
+/* The path with its directory's true name, so that two ways to one file are seen to be one. NULL:
+ * out of memory. */
+static char *canonical_path(struct arena *arena, const char *path) {
+    const char *slash = strrchr(path, '/'); /* the path is absolute */
+    char *directory = strndup(path, (size_t)(slash - path) + 1);
+    if (directory == NULL) {
+        return NULL;
+    }
+    char *real = realpath(directory, NULL); /* NULL: it is not there; then the text must do */
+    const char *shown = real != NULL ? real : directory;
+    size_t size = strlen(shown) + strlen(slash) + 2;
+    char *canonical = arena_take(arena, size);
+    if (canonical != NULL) {
+        size_t n = strlen(shown);
+        snprintf(canonical, size, "%s%s%s", shown, shown[n - 1] == '/' ? "" : "/", slash + 1);
+    }
+    free(real);
+    free(directory);
+    return canonical;
+}
+
+static bool same_file(const char *a, const char *b) {
+    struct stat x, y;
+    return strcmp(a, b) == 0 ||
+           (stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino);
+}
+
+static void check_path(struct draft *draft, const struct draft_setting *path) {
+    const char *name = strrchr(path->value.pointer, '/') + 1; /* the path is absolute */
+    if (*name == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
+        messages_add(&draft->messages, MESSAGE_ERROR, path->mark, NULL, "path names a directory");
+    }
+}
+
+static int fill_sink(struct draft *draft, struct config *config, const struct draft_sink *written,
+                     struct sink_config *sink) {
+    const struct draft_setting *to = draft_find(&written->settings, SINK(kind));
+    const struct draft_setting *path = draft_find(&written->settings, SINK(path));
+    int r = key_store_fallbacks(KEY_REPORT, &config->private_->arena, sink);
+    if (r < 0) {
+        return r;
+    }
+    draft_store(&written->settings, sink);
+    if (path != NULL) {
+        check_path(draft, path);
+    }
+    if (written->faulty) {
+        return r; /* what seems to be missing may be what was refused */
+    }
+    if (to == NULL) {
+        messages_add(&draft->messages, MESSAGE_ERROR, written->mark, NULL,
+                     "an entry of reports needs a \"to\": file or stdout");
+    } else if (sink->kind == SINK_FILE && path == NULL) {
+        messages_add(&draft->messages, MESSAGE_ERROR, to->mark, NULL, "to: file needs a path");
+    } else if (sink->kind == SINK_STDOUT && path != NULL) {
+        messages_add(&draft->messages, MESSAGE_ERROR, path->mark, NULL,
+                     "path belongs to a file, not to stdout");
+    }
+    return r;
+}
+
+/* Two sinks on one place would write into each other's lines. */
+static int check_sinks(struct draft *draft, const struct config *config) {
+    const char *paths[64] = {NULL}; /* as many as the row allows */
+    size_t first_stdout = SIZE_MAX;
+    for (size_t i = 0; i < config->n_sinks && i < sizeof paths / sizeof paths[0]; i++) {
+        const struct sink_config *sink = &config->sinks[i];
+        if (sink->kind == SINK_STDOUT && first_stdout != SIZE_MAX) {
+            messages_add(&draft->messages, MESSAGE_ERROR, draft->sinks[i].mark, NULL,
+                         "two entries of reports go to stdout; first in line %u",
+                         draft->sinks[first_stdout].mark.line + 1);
+        } else if (sink->kind == SINK_STDOUT) {
+            first_stdout = i;
+        } else if (sink->path != NULL) {
+            paths[i] = canonical_path(&draft->scratch, sink->path);
+            if (paths[i] == NULL) {
+                return -ENOMEM;
+            }
+        }
+        for (size_t k = 0; k < i && paths[i] != NULL; k++) {
+            if (paths[k] != NULL && same_file(paths[i], paths[k])) {
+                messages_add(&draft->messages, MESSAGE_ERROR,
+                             draft_find(&draft->sinks[i].settings, SINK(path))->mark, NULL,
+                             "the file of this path is that of line %u",
+                             draft_find(&draft->sinks[k].settings, SINK(path))->mark.line + 1);
+                break;
+            }
+        }
+    }
+    return 0;
+}
+
+int sinks_fill(struct draft *draft, struct config *config) {
+    size_t n = draft->n_sinks > 0 ? draft->n_sinks : 1;
+    struct arena *arena = &config->private_->arena;
+    config->sinks = arena_take_array(arena, n, sizeof *config->sinks);
+    if (config->sinks == NULL) {
+        return -ENOMEM;
+    }
+    config->n_sinks = n;
+    if (draft->n_sinks == 0) {
+        config->sinks[0].kind = SINK_STDOUT;
+        return key_store_fallbacks(KEY_REPORT, arena, &config->sinks[0]);
+    }
+    int r = 0;
+    for (size_t i = 0; i < n && r == 0; i++) {
+        r = fill_sink(draft, config, &draft->sinks[i], &config->sinks[i]);
+    }
+    return r == 0 ? check_sinks(draft, config) : r;
+}
