@@ -39,6 +39,7 @@ struct round_run {
     uint64_t order; /* in which rounds were handed over */
     struct resolver_lookup *lookup;
     struct probe_lane *lane;
+    struct tls_use tls;
     struct event start;    /* of the next sample */
     struct event deadline; /* of the round */
     unsigned started;      /* samples 0..started-1 have started, or never will */
@@ -55,7 +56,7 @@ struct sampler {
     const struct probe_type *probe;
     struct probe_engine *engine;
     struct resolver *resolver;
-    struct trust *trust;
+    struct tls_set *tls;
     unsigned in_flight, max_in_flight;
     uint64_t order;
     struct round_run *running;
@@ -155,6 +156,7 @@ static void end_unstarted(struct round_run *run, outcome_t outcome, const char *
 static void run_free(struct round_run *run) {
     event_del(&run->start);
     event_del(&run->deadline);
+    tls_use_clear(&run->tls);
     free(run);
 }
 
@@ -255,7 +257,7 @@ static void start_sample(struct round_run *run) {
     struct sample *sample = &round->samples[index];
     int r = 0;
     if (run->lane == NULL) {
-        r = sampler->probe->lane_open(sampler->engine, &run->lane);
+        r = sampler->probe->lane_open(sampler->engine, round->site, &run->lane);
     }
     if (r == 0) {
         sample->address = address_of(round, index);
@@ -264,7 +266,8 @@ static void start_sample(struct round_run *run) {
         struct probe_request request = {
             .site = round->site,
             .address = &round->addresses[sample->address],
-            .trust = sampler->trust,
+            .trust = tls_use_trust(&run->tls),
+            .identity = tls_use_identity(&run->tls),
             .on_end = on_sample_end,
             .arg = flight,
         };
@@ -408,12 +411,12 @@ static void begin(struct mail *mail, void *receiver) {
         close_unrun(sampler, round, OUTCOME_LOCAL_RESOURCE);
         return;
     }
-    if (round->site->url.tls && sampler->trust == NULL) {
-        end_unstarted(run, OUTCOME_LOCAL_RESOURCE, "no CA bundle was loaded");
+    if (!tls_set_use(sampler->tls, round->config, round->site, &run->tls)) {
+        end_unstarted(run, OUTCOME_LOCAL_RESOURCE, "no CA bundle or client certificate was loaded");
         close_if_done(run);
         return;
     }
-    if (resolver_start(sampler->resolver, round->site->url.host, round->site->family,
+    if (resolver_start(sampler->resolver, probe_host(round->site), round->site->family,
                        round->site->dns_timeout, on_resolved, run, &run->lookup) != 0) {
         end_unstarted(run, OUTCOME_LOCAL_RESOURCE, "out of memory for a lookup");
         close_if_done(run);
@@ -431,7 +434,7 @@ struct settings {
     struct mail mail;
     struct config *config; /* a reference */
     unsigned max_in_flight;
-    struct trust *trust; /* NULL: as before */
+    struct tls_set *tls; /* NULL: as before */
 };
 
 static void configure(struct mail *mail, void *receiver) {
@@ -441,10 +444,11 @@ static void configure(struct mail *mail, void *receiver) {
     if (r != 0) {
         log_error("DNS settings stay as they were: %s", strerror(-r));
     }
-    if (settings->trust != NULL) {
-        trust_free(sampler->trust);
-        sampler->trust = settings->trust;
+    if (settings->tls != NULL) {
+        tls_set_follow(settings->tls, sampler->tls);
+        sampler->tls = settings->tls;
     }
+    sampler->probe->engine_configure(sampler->engine, settings->config);
     sampler->max_in_flight = settings->max_in_flight;
     config_unref(settings->config);
     free(settings);
@@ -452,7 +456,7 @@ static void configure(struct mail *mail, void *receiver) {
 }
 
 int sampler_configure(struct sampler *sampler, struct config *config, unsigned max_in_flight,
-                      struct trust *trust) {
+                      struct tls_set *tls) {
     struct settings *settings = calloc(1, sizeof *settings);
     if (settings == NULL) {
         return -ENOMEM;
@@ -460,7 +464,7 @@ int sampler_configure(struct sampler *sampler, struct config *config, unsigned m
     settings->mail.deliver = configure;
     settings->config = config_ref(config);
     settings->max_in_flight = max_in_flight;
-    settings->trust = trust;
+    settings->tls = tls;
     loop_post(sampler->loop, &settings->mail);
     return 0;
 }
@@ -505,14 +509,14 @@ void sampler_stop(struct sampler *sampler, enum sampler_stop how) {
 int sampler_new(const struct sampler_options *options, struct sampler **ret_sampler) {
     struct sampler *sampler = calloc(1, sizeof *sampler);
     if (sampler == NULL) {
-        trust_free(options->trust);
+        tls_set_free(options->tls);
         return -ENOMEM;
     }
     sampler->control = options->control;
     sampler->on_closed = options->on_closed;
     sampler->probe = options->probe;
     sampler->max_in_flight = options->max_in_flight;
-    sampler->trust = options->trust;
+    sampler->tls = options->tls;
     int r = loop_new(options->name, sampler, &sampler->loop);
     if (r == 0) {
         r = sampler->probe->engine_new(loop_base(sampler->loop), &sampler->engine);
@@ -548,7 +552,7 @@ void sampler_free(struct sampler *sampler) {
         sampler->probe->engine_free(sampler->engine);
     }
     loop_free(sampler->loop);
-    trust_free(sampler->trust);
+    tls_set_free(sampler->tls);
     free(sampler);
 }
 
