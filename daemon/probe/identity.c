@@ -29,7 +29,7 @@ struct identity {
 static int read_file(const char *what, const char *path, struct source **ret_source, char *ret_why,
                      size_t why_size) {
     const char *why = NULL;
-    int r = source_read(path, FILE_BYTES_MOST, ret_source, &why);
+    int r = source_read(path, FILE_BYTES_MOST, "is larger than 1 MiB", ret_source, &why);
     if (r == -EINVAL) {
         snprintf(ret_why, why_size, "%s %s %s", what, path, why);
     } else if (r != 0) {
