@@ -28,25 +28,25 @@ void answer_init(struct answer *answer, CURL *easy, const struct site *site) {
 void answer_clear(struct answer *answer) {
     free(answer->fields.bytes);
     free(answer->body.bytes);
-    answer->fields = answer->body = (struct kept){0};
+    answer->fields = answer->body = (struct excerpt){0};
 }
 
-static bool keep(struct kept *kept, const char *bytes, size_t n) {
-    if (n > kept->room - kept->n) {
-        size_t room = kept->room == 0 ? KEPT_BYTES_FIRST : kept->room;
-        while (n > room - kept->n) {
+static bool keep(struct excerpt *excerpt, const char *bytes, size_t n) {
+    if (n > excerpt->room - excerpt->n) {
+        size_t room = excerpt->room == 0 ? KEPT_BYTES_FIRST : excerpt->room;
+        while (n > room - excerpt->n) {
             room *= 2; /* at most twice of the kept limits, so it does not overflow */
         }
-        char *grown = realloc(kept->bytes, room);
+        char *grown = realloc(excerpt->bytes, room);
         if (grown == NULL) {
             return false;
         }
-        kept->bytes = grown;
-        kept->room = room;
+        excerpt->bytes = grown;
+        excerpt->room = room;
     }
     if (n > 0) {
-        memcpy(kept->bytes + kept->n, bytes, n);
-        kept->n += n;
+        memcpy(excerpt->bytes + excerpt->n, bytes, n);
+        excerpt->n += n;
     }
     return true;
 }
@@ -61,7 +61,7 @@ static bool keep_field(struct answer *answer, const char *line, size_t n) {
     while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\r')) {
         n--;
     }
-    struct kept *fields = &answer->fields;
+    struct excerpt *fields = &answer->fields;
     if (n > 0 && (line[0] == ' ' || line[0] == '\t')) {
         if (fields->n == 0) {
             return true; /* it continues nothing */
@@ -133,7 +133,7 @@ bool answer_body_cut(const struct answer *answer) {
 
 void answer_backend(const struct answer *answer, char *ret_text, size_t size) {
     const struct backend_config *backend = &answer->site->backend;
-    const struct kept *fields = &answer->fields;
+    const struct excerpt *fields = &answer->fields;
     struct field field = {0};
     size_t at = 0;
     if (backend->header != NULL) {

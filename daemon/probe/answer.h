@@ -16,7 +16,7 @@ enum head {
     HEAD_DONE, /* the blank line of the final head was seen; header lines after it are trailers */
 };
 
-struct kept { /* grows as it comes */
+struct excerpt { /* grows as it comes */
     char *bytes;
     size_t n, room;
 };
@@ -33,7 +33,7 @@ struct answer {
     bool memory_failed;  /* we ended it: there was no room to keep it */
     /* The final head's header lines for fields.h; the body's first bytes, at most the site's limit
      * and ANSWER_BODY_BYTES_KEPT. Empty where nobody asks for them. */
-    struct kept fields, body;
+    struct excerpt fields, body;
 };
 
 #define ANSWER_BODY_BYTES_KEPT ((size_t)1 << 20)

@@ -216,9 +216,7 @@ static bool judge_certificate(const struct expect_config *expect,
     if (left == NSEC_UNKNOWN) {
         words_add(words, "there was none, expected was one valid for ");
     } else if (left <= 0) {
-        words_add(words, "expired ");
-        add_duration(words, -left);
-        words_add(words, " ago, expected was one valid for ");
+        words_add(words, "has expired, expected was one valid for ");
     } else {
         words_add(words, "valid for ");
         add_duration(words, left);

@@ -326,6 +326,7 @@ static void tell(struct resolver_lookup *lookup) {
                                      &result.left_out_ipv6);
         result.incomplete = !is_complete(lookup);
         addresses_sort(&lookup->addresses);
+        result.incomplete = !is_complete(lookup);
         result.addresses = lookup->addresses.list;
         result.n_addresses = lookup->addresses.n;
         lookup->addresses = (struct addresses){0};

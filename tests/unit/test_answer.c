@@ -48,9 +48,11 @@ static void body(const char *bytes, size_t n, bool taken) {
     free(copy);
 }
 
-static void assert_kept(const struct kept *kept, const char *text) {
-    ck_assert_msg(kept->n == strlen(text) && (kept->n == 0 || !memcmp(kept->bytes, text, kept->n)),
-                  "kept \"%.*s\", not \"%s\"", (int)kept->n, kept->n > 0 ? kept->bytes : "", text);
+static void assert_kept(const struct excerpt *excerpt, const char *text) {
+    ck_assert_msg(excerpt->n == strlen(text) &&
+                      (excerpt->n == 0 || !memcmp(excerpt->bytes, text, excerpt->n)),
+                  "kept \"%.*s\", not \"%s\"", (int)excerpt->n,
+                  excerpt->n > 0 ? excerpt->bytes : "", text);
 }
 
 START_TEST(answer_keeps_nothing_that_nobody_asks_for) {
