@@ -511,7 +511,13 @@ static void on_timeout(evutil_socket_t fd, short what, void *arg) {
     struct probe_run *run = arg;
     (void)fd;
     (void)what;
-    expire(run, "timeout", clock_now() - run->started - run->request.site->timeout);
+    nsec_t lag = clock_now() - run->started - run->request.site->timeout;
+    struct timeval left = loop_timeval(-lag);
+    /* libevent counts from when its turn began, which was before the sample did */
+    if (lag < 0 && event_add(&run->timer, &left) == 0) {
+        return;
+    }
+    expire(run, "timeout", lag);
 }
 
 static void http_end(struct probe_run *run, outcome_t forced) {
