@@ -99,8 +99,9 @@ def _run(begun):
     return "\n".join(troubles) or None
 
 
-def main():
-    """Runs the file's cases, or those whose names contain an argument; the status is TAP's."""
+def main(last_words=None):
+    """Runs the file's cases, or those whose names contain an argument; the status is TAP's.
+    `last_words()` is a comment that stands below them."""
     wanted = [word.replace("_", " ") for word in sys.argv[1:]]
     chosen = [one for one in _cases if not wanted or any(word in one[0] for word in wanted)]
     print(f"1..{len(chosen)}", flush=True)
@@ -120,4 +121,6 @@ def main():
             for line in trouble.splitlines():
                 print("# " + line.encode("ascii", "backslashreplace").decode())
             sys.stdout.flush()
+    if last_words is not None:
+        print(f"# {last_words()}", flush=True)
     sys.exit(1 if failed or not chosen else 0)

@@ -19,7 +19,8 @@ NO_ROUTE = "198.51.100.1"
 def own_network():
     """Runs this very script again in a network of its own, unless it is the one that runs there."""
     if os.environ.get(_MARK) != str(os.getppid()):
-        alone = ["unshare", "--net"] if os.getuid() == 0 else ["unshare", "--map-root-user", "--net"]
+        as_root = [] if os.getuid() == 0 else ["--map-root-user"]
+        alone = ["unshare", *as_root, "--net"]
         probe = subprocess.run([*alone, "true"], check=False)
         assert probe.returncode == 0, "this machine lets a test have no network of its own"
         # unshare becomes the script: its parent is ours
@@ -58,8 +59,8 @@ class Packet:
 
 
 class Wire:
-    """Sees what comes in over loopback for one address, and lets `answer(wire, packet)` say what the
-    network, or a host with a mind of its own, says to that."""
+    """Sees what comes in over loopback for one address, and lets `answer(wire, packet)` say what
+    the network, or a host with a mind of its own, says to that."""
 
     def __init__(self, lab, address, answer):
         self.address, self._answer = address, answer
