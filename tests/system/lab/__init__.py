@@ -20,7 +20,7 @@ from .tallyd import TALLYD, Daemon, Running, check_words, configuration, run_tal
 
 __all__ = [
     "CertificateAuthority", "Daemon", "Dnsmasq", "Haproxy", "Nginx", "Origin", "Running", "Skip",
-    "TALLYD", "add_case", "answer", "case", "check_log", "check_report", "check_words", "configuration",
-    "counts", "cut", "free_port", "full_backlog", "main", "parse_json", "parse_line",
-    "parse_text", "run_tallyd", "sample", "slots", "start", "wait_for",
+    "TALLYD", "add_case", "answer", "case", "check_log", "check_report", "check_words",
+    "configuration", "counts", "cut", "free_port", "full_backlog", "main", "parse_json",
+    "parse_line", "parse_text", "run_tallyd", "sample", "slots", "start", "wait_for",
 ]

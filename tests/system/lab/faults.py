@@ -42,7 +42,7 @@ def served(behave, **options):
     """A server whose TLS is in order, and which fails later."""
     def make(lab, tls):
         if not tls:
-            origin = Origin(lab, behave, **options)
+            origin = Origin(lab, behave)
             return Target(origin.url(), (), origin)
         ca = CertificateAuthority(lab)
         origin = Origin(lab, behave, certificate=ca.issue("127.0.0.1"), **options)
@@ -106,6 +106,11 @@ def only_tls_1_1(context, _):
     context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
 
 
+def only_tls_1_2(context):
+    """The server's word ends the handshake: what it does next is there before the request is."""
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+
+
 def wants_a_client(version):
     def change(context, ca):
         context.minimum_version = context.maximum_version = version
@@ -132,7 +137,7 @@ def _on_loopback():
     fault("a closed port", on_port(lambda lab: free_port()), "connect_refused", "connect_refused",
           "COULDNT_CONNECT ECONNREFUSED")
     fault("a connection reset as soon as it is accepted", raw(lambda c: c.reset()),
-          "reset", "tls_handshake", "SEND_ERROR", "SSL_CONNECT_ERROR")
+          "reset", "tls_handshake", "RECV_ERROR ECONNRESET", "SSL_CONNECT_ERROR")
     # all the way: with a request unread, close() would reset it
     fault("a connection closed as soon as it is accepted", raw(lambda c: c.finish()),
           "empty_reply", "tls_handshake", "GOT_NOTHING", "SSL_CONNECT_ERROR")
@@ -163,6 +168,11 @@ def _handshakes():
     fault("a server that wants a client's certificate, TLS 1.3",
           with_context(wants_a_client(ssl.TLSVersion.TLSv1_3)), None, "tls_handshake",
           "RECV_ERROR TLS|REQUEST NO_ERROR ONLY_TLS")
+    fault("a connection reset right after the handshake",
+          served(lambda c: c.reset(), change_context=only_tls_1_2), None, "reset", "SEND_ERROR")
+    fault("a connection closed and reset right after the handshake",
+          served(lambda c: c.close_and_reset(), change_context=only_tls_1_2), None, "empty_reply",
+          "SEND_ERROR REQUEST EPIPE")
 
 
 def _certificates():
@@ -267,13 +277,14 @@ def _on_the_network():
              "COULDNT_CONNECT EHOSTUNREACH")):
         answer_syn = network.to_syn(network.unreachable(code))
         add(f"a router that says {words}", wire(10 + code, answer_syn), outcome, row)
-    add("a connection that is reset in the moment that it is there",
-        wire(30, network.to_syn(network.accept_and_reset)), "reset",
-        "COULDNT_CONNECT ECONNRESET ONLY_TLS", "COULDNT_CONNECT ECONNRESET", tls="tls_handshake")
-    add("a connection that is closed and reset in the moment that it is there",
-        wire(31, network.to_syn(network.accept_close_and_reset)), "empty_reply",
-        "COULDNT_CONNECT EPIPE ONLY_TLS", "COULDNT_CONNECT EPIPE", "SEND_ERROR REQUEST EPIPE",
+    reset = network.accept_and_end(network.RST)
+    add("a connection that is reset in its first moments", wire(30, network.to_syn(reset)),
+        "reset", "COULDNT_CONNECT ECONNRESET ONLY_TLS", "COULDNT_CONNECT ECONNRESET",
         tls="tls_handshake")
+    closed = network.accept_and_end(network.FIN_ACK, network.RST)
+    add("a connection that is closed and reset in its first moments",
+        wire(31, network.to_syn(closed)), "empty_reply",
+        "COULDNT_CONNECT EPIPE ONLY_TLS", "COULDNT_CONNECT EPIPE", tls="tls_handshake")
     add("no local port left", without_ports, "local_resource", "COULDNT_CONNECT EADDRNOTAVAIL")
 
 
@@ -290,8 +301,7 @@ def deaf(address, data):
         ca = CertificateAuthority(lab)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*ca.issue(address))
-        # its last word ends the handshake, so that no request can come before
-        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        only_tls_1_2(context)
 
         def behave(connection):
             coming, going = ssl.MemoryBIO(), ssl.MemoryBIO()

@@ -2,12 +2,14 @@
 
 import contextlib
 import ctypes
+import itertools
 import os
 import socket
 import struct
 import subprocess
 import sys
 import threading
+import time
 
 _MARK = "TALLYD_TEST_NETWORK"
 HERE = "10.9.0.1"  # ours, and what black holes see
@@ -125,16 +127,20 @@ def unreachable(code):
     return lambda wire, packet: wire.send_unreachable(packet, code)
 
 
-def accept_and_reset(wire, packet):
-    """Both at once: a client finds the connection reset in the moment that it is there."""
-    wire.send_segment(packet, SYN_ACK, 1000)
-    wire.send_segment(packet, RST, 1001)
+def accept_and_end(*ends):
+    """Accepts a connection and ends it, in each of a few hundred microseconds of its life in turn,
+    the first included: a client finds that out when it looks for its connection, writes or reads.
+    """
+    seen = itertools.count()
 
-
-def accept_close_and_reset(wire, packet):
-    wire.send_segment(packet, SYN_ACK, 1000)
-    wire.send_segment(packet, FIN_ACK, 1001)
-    wire.send_segment(packet, RST, 1002)
+    def act(wire, packet):
+        wire.send_segment(packet, SYN_ACK, 1000)
+        end = time.monotonic() + next(seen) % 100 * 3e-6
+        while time.monotonic() < end:  # too short to sleep
+            pass
+        for number, flags in enumerate(ends, 1001):
+            wire.send_segment(packet, flags, number)
+    return act
 
 
 # Classic BPF: a segment passes if it is as long as its head, so that what has data in it is
