@@ -1,5 +1,5 @@
-"""A name with three addresses, one good, one that refuses and one that is a black hole: each has its
-row, none hides another, and the good one is as quick as it is alone."""
+"""A name with three addresses, one good, one that refuses and one that is a black hole: each has
+its row, none hides another, and the good one is as quick as it is alone."""
 
 from lab import (Daemon, Dnsmasq, Origin, answer, case, check_log, configuration, counts, free_port,
                  main)
