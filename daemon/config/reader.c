@@ -249,6 +249,11 @@ static bool read_texts(struct reader *reader, const struct key *key, const struc
 
 static bool read_section(struct reader *reader, const struct key *key, const struct node *first,
                          struct collected *to) {
+    if (first->kind == NODE_SCALAR && key->inside == KEY_BASIC) { /* USER:PASSWORD, perhaps */
+        messages_add_secret(&reader->draft->messages, MESSAGE_ERROR, first->mark, NULL,
+                            "%s is a single value; it wants a map of user and password", key->name);
+        return true;
+    }
     if (first->kind != NODE_MAP) {
         return reading_refuse_node(reader, first, key->name, "a map of keys");
     }
