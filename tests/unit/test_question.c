@@ -1,5 +1,7 @@
 #include "config/config.h"
 
+#include "memory.h"
+
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -800,6 +802,52 @@ START_TEST(a_question_is_the_same_or_not) {
 }
 END_TEST
 
+/* ---- memory ---- */
+
+/* Every allocation fails once, of ours and the libraries'; with it go secrets, patterns and URLs
+ * that are not the arena's own. */
+START_TEST(lack_of_memory_is_an_error_and_no_leak) {
+    static const char *const texts[] = {
+        "defaults: { request: { headers: { X: y1, Z: { file: a } }, body_file: c } }\n"
+        "sites:\n"
+        "  - url: https://a/\n"
+        "    request: { basic: { user: u, password: { file: a } }, proxy: http://p, method: PUT }\n"
+        "    tls: { cert: a, key: b, ca: c }\n"
+        "    expect: { headers: { A: b, C: { matches: d }, E: { present: no } },\n"
+        "              body_contains: [ f, g ], body_matches: h, status: [ 2xx, not 204 ] }\n"
+        "    backend: { header: X }\n"
+        "  - { url: https://b/, connect_to: \"b:1\", request: { body: x, bearer: { file: c } } }\n",
+        "sites:\n"
+        "  - { url: https://a/, request: { bearer: s3cret, proxy: http://u:p@p, body_file: no1 } }\n"
+        "  - { url: https://b/, expect: { body_matches: \"a(\", headers: { X: {} } } }\n"
+        "  - { url: https://c/, connect_to: \"b:\", request: { basic: { user: u } } }\n"
+        "  - { url: https://d/, tls: { verify: no, key: no1 }, request: { bearer: { file: no1 } } "
+        "}\n",
+    };
+    write_file("x", texts[_i]);
+    char path[128];
+    strcpy(path, path_of("x"));
+    bool failed = true;
+    unsigned out_of_memory = 0;
+    for (size_t k = 0; failed; k++) {
+        struct config_messages messages = {0};
+        struct config *config = NULL;
+        memory_left = k;
+        int r = config_load(path, &messages, &config);
+        failed = memory_left == SIZE_MAX;
+        memory_left = SIZE_MAX;
+        ck_assert_msg(r == 0 || r == -EINVAL || r == -ENOMEM, "%d", r);
+        ck_assert_int_eq(r == 0, config != NULL);
+        ck_assert_msg(r != -EINVAL || messages.n_errors > 0, "no error at allocation %zu", k);
+        ck_assert_msg(r != 0 || messages.n_errors == 0, "errors at allocation %zu", k);
+        out_of_memory += r == -ENOMEM;
+        config_messages_clear(&messages);
+        config_unref(config);
+    }
+    ck_assert_uint_gt(out_of_memory, 20);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("question");
     TCase *tests = tcase_create("question");
@@ -826,6 +874,13 @@ int main(void) {
     tcase_add_test(tests, what_is_odd_is_a_warning);
     tcase_add_test(tests, a_question_is_the_same_or_not);
     suite_add_tcase(suite, tests);
+    if (memory_can_fail()) {
+        TCase *memory = tcase_create("memory");
+        tcase_set_timeout(memory, 300);
+        tcase_add_checked_fixture(memory, begin, end);
+        tcase_add_loop_test(memory, lack_of_memory_is_an_error_and_no_leak, 0, 2);
+        suite_add_tcase(suite, memory);
+    }
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
     int failures = srunner_ntests_failed(runner);
