@@ -11,10 +11,17 @@
  * failure, not the site's.
  *
  * An answer can be endless in ways that no callback shows (a chunk extension, TLS messages): the kernel's
- * count of received bytes is looked at after each read, and more than any answer needs ends the sample. */
+ * count of received bytes is looked at after each read, and more than any answer needs ends the sample.
+ *
+ * On a kept connection there is neither a connect nor a tls phase, and the kernel's counts begin
+ * where the request does. When it turns out to be dead, libcurl asks once more by itself, on
+ * another: each time it asks leave to send, so that we can count. */
 #include "probe/answer.h"
 #include "probe/classify.h"
+#include "probe/coding.h"
 #include "probe/expect.h"
+#include "probe/identity.h"
+#include "probe/keep.h"
 #include "probe/lane.h"
 #include "probe/probe.h"
 #include "probe/request.h"
@@ -44,7 +51,9 @@ enum {
     WIRE_FACTOR = 8,             /* a body in chunks of one byte each takes six times its size */
     WIRE_BYTES_MORE = 256 << 10, /* handshakes with long chains, tickets, chunk extensions */
 };
-enum { KERNEL_CLOSE_WAIT = 8, KERNEL_LAST_ACK = 9 }; /* Linux, include/net/tcp_states.h */
+enum { SECONDS_PER_DAY = 86400 };
+/* Linux, include/net/tcp_states.h */
+enum { KERNEL_CLOSE = 7, KERNEL_CLOSE_WAIT = 8, KERNEL_LAST_ACK = 9 };
 
 struct probe_run {
     struct probe_lane *lane;
@@ -54,15 +63,24 @@ struct probe_run {
     struct answer answer;
     struct probe_run *next, *previous; /* of those in flight in the lane */
     struct event timer;
+    bool keeps; /* it may use a kept connection, and keeps its own */
     int socket;
 
     nsec_t started, connected, ready; /* NSEC_UNKNOWN: not reached */
+    nsec_t connecting;                /* since when: `started`, or a repetition's begin */
     nsec_t absent_before;             /* the loop's count, at the start */
-    uint64_t received_bytes;          /* by the kernel, TLS and all */
-    const SSL_CTX *ssl_ctx;           /* libcurl's, for comparison only */
-    bool received_data;               /* TLS: a record of application data came */
-    int socket_error;                 /* errno of socket(), which libcurl does not pass on */
-    outcome_t forced;                 /* OUTCOME_NONE: as classified */
+    nsec_t certificate_left;          /* NSEC_UNKNOWN: not known */
+    bool reused;              /* `connected` and `ready` are when the connection was chosen */
+    unsigned asked_times;     /* requests that libcurl began to send */
+    uint64_t received_before; /* by the kernel, on a kept connection, before the request */
+    uint64_t received_bytes;  /* by the kernel since then, TLS and all */
+    const SSL_CTX *ssl_ctx;   /* libcurl's, for comparison only */
+    unsigned codings;         /* of the body, by the heads so far */
+    bool received_data;       /* TLS: a record of application data came */
+    int socket_error;         /* errno of socket(), which libcurl does not pass on, or of the first
+                                 read or write that failed under TLS; 0: not known */
+    outcome_t forced;         /* OUTCOME_NONE: as classified */
+    const char *forced_words; /* why, where a callback of libcurl's did it; or NULL */
     char error[CURL_ERROR_SIZE];
 };
 
@@ -121,6 +139,7 @@ static void run_free(struct probe_run *run) {
     request_clear(&run->asked);
     answer_clear(&run->answer);
     trust_free(run->request.trust);
+    identity_free(run->request.identity);
     free(run);
 }
 
@@ -130,6 +149,12 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype purpose,
                                     struct curl_sockaddr *address) {
     struct probe_run *run = arg;
     (void)purpose;
+    if (run->asked_times > 0) { /* the kept connection was dead: libcurl begins again */
+        run->connecting = clock_now();
+        run->connected = run->ready = NSEC_UNKNOWN;
+        run->reused = run->received_data = false;
+        run->received_before = run->received_bytes = 0;
+    }
     int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
     if (fd < 0) {
         run->socket_error = errno;
@@ -139,13 +164,24 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype purpose,
     return fd;
 }
 
-static void count_received(struct probe_run *run) {
+/* By the kernel, ever, on the sample's connection. */
+static uint64_t received_ever(const struct probe_run *run) {
     struct tcp_info info;
     socklen_t size = sizeof info;
     if (run->socket >= 0 && getsockopt(run->socket, IPPROTO_TCP, TCP_INFO, &info, &size) == 0) {
-        /* the peer's FIN counts as one */
-        bool ended = info.tcpi_state == KERNEL_CLOSE_WAIT || info.tcpi_state == KERNEL_LAST_ACK;
-        run->received_bytes = info.tcpi_bytes_received - (ended ? 1 : 0);
+        /* the peer's FIN counts as one. After a reset nobody knows whether there was a FIN before,
+         * but only where there was one does libcurl come to an end that asks for this count */
+        bool ended = info.tcpi_state == KERNEL_CLOSE || info.tcpi_state == KERNEL_CLOSE_WAIT ||
+                     info.tcpi_state == KERNEL_LAST_ACK;
+        return info.tcpi_bytes_received - (ended && info.tcpi_bytes_received > 0 ? 1 : 0);
+    }
+    return 0;
+}
+
+static void count_received(struct probe_run *run) {
+    uint64_t ever = received_ever(run);
+    if (ever > run->received_before) {
+        run->received_bytes = ever - run->received_before;
     }
 }
 
@@ -163,6 +199,10 @@ static int on_close_socket(void *arg, curl_socket_t fd) {
             break;
         }
     }
+    struct kept *kept = lane_kept(arg);
+    if (kept != NULL) {
+        kept_drop_link(kept, fd);
+    }
     return close(fd);
 }
 
@@ -172,16 +212,26 @@ static void on_tls_record(int sent, int version, int type, const void *bytes, si
     /* TLS 1.3 tells every record's true type apart from its header, which says "data" of them all
      */
     int telling = SSL_version(ssl) == TLS1_3_VERSION ? SSL3_RT_INNER_CONTENT_TYPE : SSL3_RT_HEADER;
-    if (sent || type != telling || n == 0 ||
-        *(const unsigned char *)bytes != SSL3_RT_APPLICATION_DATA) {
+    bool data =
+        type == telling && n > 0 && *(const unsigned char *)bytes == SSL3_RT_APPLICATION_DATA;
+    if (sent ? type != SSL3_RT_HEADER : !data) {
         return;
     }
     const SSL_CTX *ssl_ctx = SSL_get_SSL_CTX(ssl);
-    for (struct probe_run *run = *lane_runs(arg); run != NULL; run = run->next) {
-        if (run->ssl_ctx == ssl_ctx) {
-            run->received_data = true;
-            break;
-        }
+    struct probe_run *run = *lane_runs(arg);
+    while (run != NULL && run->ssl_ctx != ssl_ctx) {
+        run = run->next;
+    }
+    if (run == NULL) {
+        return;
+    }
+    if (!sent) {
+        run->received_data = true;
+    } else if (run->socket_error == 0) {
+        /* before libcurl writes its goodbye into a connection that failed, which says EPIPE */
+        long error = 0;
+        curl_easy_getinfo(run->easy, CURLINFO_OS_ERRNO, &error);
+        run->socket_error = (int)error;
     }
 }
 
@@ -189,24 +239,100 @@ static CURLcode on_ssl_ctx(CURL *easy, void *ssl_ctx, void *arg) {
     struct probe_run *run = arg;
     (void)easy;
     run->connected = clock_now();
-    trust_apply(run->request.trust, ssl_ctx);
+    if (run->request.trust != NULL) {
+        trust_apply(run->request.trust, ssl_ctx);
+    }
+    if (run->request.identity != NULL && !identity_apply(run->request.identity, ssl_ctx)) {
+        return CURLE_SSL_CERTPROBLEM;
+    }
+    if (run->request.site->tls.min_version < TLS_VERSION_1_2) {
+        /* Debian's level 2 rules out the hashes that these versions sign with */
+        SSL_CTX_set_security_level(ssl_ctx, 0);
+    }
     SSL_CTX_set_msg_callback(ssl_ctx, on_tls_record);
     SSL_CTX_set_msg_callback_arg(ssl_ctx, run->lane);
     run->ssl_ctx = ssl_ctx;
     return CURLE_OK;
 }
 
+/* Of the chain that the server sent, the certificate that ends first. */
+static nsec_t certificate_left(const struct probe_run *run) {
+    struct curl_tlssessioninfo *tls = NULL;
+    if (curl_easy_getinfo(run->easy, CURLINFO_TLS_SSL_PTR, &tls) != CURLE_OK || tls == NULL ||
+        tls->internals == NULL) {
+        return NSEC_UNKNOWN;
+    }
+    const STACK_OF(X509) *chain = SSL_get_peer_cert_chain(tls->internals);
+    nsec_t left = NSEC_UNKNOWN;
+    for (int i = 0; i < sk_X509_num(chain); i++) {
+        int days, seconds;
+        if (ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(sk_X509_value(chain, i))) !=
+            1) {
+            continue;
+        }
+        nsec_t of_this =
+            days < 0 || seconds < 0 ? 0 : ((nsec_t)days * SECONDS_PER_DAY + seconds) * NSEC_PER_SEC;
+        left = left == NSEC_UNKNOWN || of_this < left ? of_this : left;
+    }
+    return left;
+}
+
+/* A kept connection was chosen (no socket was opened), or one to be kept is there. */
+static void know_link(struct probe_run *run, int local_port) {
+    struct kept *kept = lane_kept(run->lane);
+    if (!run->keeps) {
+        return;
+    }
+    if (run->socket >= 0 && !run->reused) {
+        struct kept_link link = {
+            .fd = run->socket,
+            .local_port = (uint16_t)local_port,
+            .remote = *run->request.address,
+            .ssl_ctx = run->ssl_ctx,
+        };
+        kept_add_link(kept, &link);
+        return;
+    }
+    const struct kept_link *link = kept_find_link(kept, (uint16_t)local_port, run->request.address);
+    if (link != NULL) {
+        run->reused = true;
+        run->socket = link->fd;
+        run->ssl_ctx = link->ssl_ctx;
+        run->connected = NSEC_UNKNOWN;
+        run->received_before = received_ever(run);
+        run->received_bytes = 0;
+    }
+}
+
+/* libcurl has a connection, and is about to send the request. */
 static int on_ready(void *arg, char *remote, char *local, int remote_port, int local_port) {
     struct probe_run *run = arg;
     (void)remote;
     (void)local;
     (void)remote_port;
-    (void)local_port;
+    run->asked_times++;
+    know_link(run, local_port);
     run->ready = clock_now();
     if (run->connected == NSEC_UNKNOWN) {
         run->connected = run->ready;
     }
+    if (run->request.site->expect.certificate > 0 && run->request.site->url.tls) {
+        run->certificate_left = certificate_left(run);
+    }
     return CURL_PREREQFUNC_OK;
+}
+
+/* More than one coding on a body multiply: what is a little on the wire and nothing in the end can
+ * be any amount of work in between. */
+static size_t on_header(char *line, size_t size, size_t n, void *arg) {
+    struct probe_run *run = arg;
+    run->codings += coding_count(line, size * n, run->request.site->request.compressed);
+    if (run->codings > 1) {
+        run->forced = OUTCOME_PROTOCOL;
+        run->forced_words = "a body coded more than once";
+        return 0;
+    }
+    return answer_on_header(line, size, n, &run->answer);
 }
 
 /* ---- the end ---- */
@@ -260,10 +386,11 @@ static outcome_t outcome_of(struct probe_run *run, CURLcode code, enum progress 
         .progress = progress,
         .error = error_of(run),
         .tls = run->request.site->url.tls,
+        .proxied = run->request.site->request.proxy != NULL,
         .head_complete = run->answer.head == HEAD_DONE,
         .head_too_large = run->answer.head_too_large,
         .body_stopped = run->answer.body_stopped,
-        .memory_failed = memory_failed,
+        .memory_failed = memory_failed || run->answer.memory_failed,
     };
     curl_easy_getinfo(run->easy, CURLINFO_RESPONSE_CODE, &input.status);
     return classify(&input);
@@ -303,19 +430,33 @@ static void finish(struct probe_run *run, CURLcode code, const char *words) {
     curl_easy_getinfo(run->easy, CURLINFO_LOCAL_PORT, &port);
     result.local_port = port > 0 && port <= UINT16_MAX ? (uint16_t)port : 0;
     result.phases[PHASE_DNS] = NSEC_UNKNOWN;
-    result.phases[PHASE_CONNECT] = between(run->started, run->connected);
-    result.phases[PHASE_TLS] =
-        run->request.site->url.tls ? between(run->connected, run->ready) : NSEC_UNKNOWN;
+    result.repeated = (uint16_t)(run->asked_times > 1 ? run->asked_times - 1 : 0);
+    result.phases[PHASE_CONNECT] =
+        run->reused ? NSEC_UNKNOWN : between(run->connecting, run->connected);
+    result.phases[PHASE_TLS] = run->request.site->url.tls && !run->reused
+                                   ? between(run->connected, run->ready)
+                                   : NSEC_UNKNOWN;
     result.phases[PHASE_FIRST_BYTE] = between(run->ready, run->answer.first_byte);
     result.phases[PHASE_TRANSFER] =
         run->answer.head == HEAD_DONE ? between(run->answer.first_byte, now) : NSEC_UNKNOWN;
     if (!outcome_is_status(result.outcome)) {
         if (words == NULL) {
-            words = words_of(run, code, result.outcome);
+            words =
+                run->forced_words != NULL ? run->forced_words : words_of(run, code, result.outcome);
         }
         text_escape(words, strlen(words), result.words, sizeof result.words);
     }
-    struct expect_answer answer = {.outcome = result.outcome, .took = result.took};
+    answer_backend(&run->answer, result.backend, sizeof result.backend);
+    struct expect_answer answer = {
+        .outcome = result.outcome,
+        .took = result.took,
+        .head = run->answer.fields.bytes,
+        .head_bytes = run->answer.fields.n,
+        .body = run->answer.body.bytes,
+        .body_bytes = run->answer.body.n,
+        .body_cut = answer_body_cut(&run->answer),
+        .certificate_left = run->certificate_left,
+    };
     result.reason =
         expect_judge(&run->request.site->expect, &answer, result.words, sizeof result.words);
     probe_on_end *on_end = run->request.on_end;
@@ -330,10 +471,10 @@ static void on_done(CURL *easy, CURLcode code) {
     finish(run, code, NULL);
 }
 
-static const char *waiting_for(enum progress progress) {
+static const char *waiting_for(enum progress progress, bool proxied) {
     switch (progress) {
     case PROGRESS_CONNECT:
-        return "no TCP connection";
+        return proxied ? "no connection through the proxy" : "no TCP connection";
     case PROGRESS_TLS:
         return "the TLS handshake was not done";
     case PROGRESS_REQUEST:
@@ -359,7 +500,8 @@ static void expire(struct probe_run *run, const char *of, nsec_t lag) {
                  (double)absent / NSEC_PER_MSEC);
     } else {
         count_received(run);
-        snprintf(words, sizeof words, "%s after %.1f ms (%s)", waiting_for(progress_of(run)),
+        snprintf(words, sizeof words, "%s after %.1f ms (%s)",
+                 waiting_for(progress_of(run), run->request.site->request.proxy != NULL),
                  (double)(now - run->started) / NSEC_PER_MSEC, of);
     }
     finish(run, CURLE_OPERATION_TIMEDOUT, words);
@@ -393,7 +535,10 @@ static void on_read(struct probe_lane *lane, int fd) {
     uint64_t most = ANSWER_HEAD_BYTES_MOST + WIRE_BYTES_MORE +
                     WIRE_FACTOR * (uint64_t)run->request.site->body_limit_bytes;
     if (run->received_bytes > most) {
-        run->forced = progress_of(run) == PROGRESS_TLS ? OUTCOME_TLS_HANDSHAKE : OUTCOME_PROTOCOL;
+        enum progress progress = progress_of(run);
+        run->forced = progress == PROGRESS_CONNECT ? OUTCOME_PROXY /* it alone can speak by now */
+                      : progress == PROGRESS_TLS   ? OUTCOME_TLS_HANDSHAKE
+                                                   : OUTCOME_PROTOCOL;
         finish(run, CURLE_ABORTED_BY_CALLBACK, "more bytes than any answer needs");
     }
 }
@@ -403,7 +548,7 @@ static void on_read(struct probe_lane *lane, int fd) {
 static bool configure(struct probe_run *run) {
     CURL *easy = run->easy;
     const struct site *site = run->request.site;
-    return request_apply(&run->asked, easy, site, run->request.address) &&
+    return request_apply(&run->asked, easy, site, run->request.address, run->keeps) &&
            curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, run) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket) == CURLE_OK &&
@@ -413,8 +558,8 @@ static bool configure(struct probe_run *run) {
              curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, run) == CURLE_OK)) &&
            curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_ready) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_PREREQDATA, run) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, answer_on_header) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_HEADERDATA, &run->answer) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_HEADERDATA, run) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, answer_on_body) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_WRITEDATA, &run->answer) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, run->error) == CURLE_OK &&
@@ -423,7 +568,7 @@ static bool configure(struct probe_run *run) {
 
 static int http_start(struct probe_lane *lane, const struct probe_request *request,
                       struct probe_run **ret_run) {
-    assert(!request->site->url.tls || request->trust != NULL);
+    assert(!request->site->url.tls || !request->site->tls.verify || request->trust != NULL);
     struct probe_run *run = calloc(1, sizeof *run);
     if (run == NULL) {
         return -ENOMEM;
@@ -431,7 +576,11 @@ static int http_start(struct probe_lane *lane, const struct probe_request *reque
     run->lane = lane;
     run->request = *request;
     run->request.trust = trust_ref(request->trust);
+    run->request.identity = identity_ref(request->identity);
+    run->keeps =
+        lane_kept(lane) != NULL && kept_fits(lane_kept(lane), request->trust, request->identity);
     run->socket = -1;
+    run->certificate_left = NSEC_UNKNOWN;
     run->connected = run->ready = NSEC_UNKNOWN;
     event_assign(&run->timer, lane_base(lane), -1, 0, on_timeout, run);
     run->easy = curl_easy_init();
@@ -440,7 +589,7 @@ static int http_start(struct probe_lane *lane, const struct probe_request *reque
     if (run->easy == NULL || !configure(run)) {
         goto fail;
     }
-    run->started = clock_now();
+    run->started = run->connecting = clock_now();
     run->absent_before = lane_absent(lane, run->started);
     struct timeval timeout = loop_timeval(request->site->timeout);
     if (event_add(&run->timer, &timeout) != 0) {
@@ -470,6 +619,7 @@ static int http_engine_new(struct event_base *base, struct probe_engine **ret_en
 const struct probe_type probe_http = {
     .engine_new = http_engine_new,
     .engine_free = lane_engine_free,
+    .engine_configure = lane_engine_configure,
     .lane_open = lane_open,
     .lane_close = lane_close,
     .start = http_start,

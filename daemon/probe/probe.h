@@ -58,7 +58,13 @@ struct probe_result {
     char backend[PROBE_BACKEND_BYTES]; /* who answered, escaped and cut; empty: it did not say */
 };
 
+/* Whom a site's samples connect to, which need not be its URL's host: its proxy, or where
+ * `connect_to` says. The addresses of a round are this host's. */
+const char *probe_host(const struct site *site);
+uint16_t probe_port(const struct site *site);
+
 struct event_base;
+struct identity;
 struct trust;
 struct probe_engine; /* a type's state for one loop */
 struct probe_lane; /* what the samples of one round share while any is in flight; costs descriptors
@@ -70,8 +76,10 @@ typedef void probe_on_end(const struct probe_result *result, void *arg);
 struct probe_request {
     const struct site *site;       /* borrowed until the end */
     const struct address *address; /* borrowed until the end */
-    struct trust *trust;  /* what certificates are checked against; start() takes a reference */
-    probe_on_end *on_end; /* once, on the loop, never from inside start() */
+    /* For https; start() takes references. */
+    struct trust *trust;       /* what certificates are checked against; NULL: they are not */
+    struct identity *identity; /* the client certificate; NULL: none */
+    probe_on_end *on_end;      /* once, on the loop, never from inside start() */
     void *arg;
 };
 
@@ -79,7 +87,10 @@ struct probe_request {
 struct probe_type {
     int (*engine_new)(struct event_base *base, struct probe_engine **ret_engine);
     void (*engine_free)(struct probe_engine *engine); /* every lane closed */
-    int (*lane_open)(struct probe_engine *engine, struct probe_lane **ret_lane);
+    /* What is kept for sites that are gone from it, or have changed, is given up. */
+    void (*engine_configure)(struct probe_engine *engine, const struct config *config);
+    int (*lane_open)(struct probe_engine *engine, const struct site *site,
+                     struct probe_lane **ret_lane);
     void (*lane_close)(struct probe_lane *lane); /* nothing in flight in it */
     /* 0 or -errno: then it never began, for want of our own resources. */
     int (*start)(struct probe_lane *lane, const struct probe_request *request,
