@@ -6,9 +6,13 @@
 #include "config/timing.h"
 #include "config/value.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     DAY_SECONDS = 86400,
@@ -394,5 +398,24 @@ void plan_print(const struct config *config, size_t most_sites, uint64_t fd_limi
     fputs(assumptions, to);
     if (load.each) {
         fputs(each_assumption, to);
+    }
+}
+
+void plan_print_obstacles(const struct config *config, FILE *to) {
+    for (size_t i = 0; i < config->n_sinks; i++) {
+        const char *path = config->sinks[i].path;
+        if (path == NULL || faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0) {
+            continue;
+        }
+        int error = errno;
+        const char *slash = strrchr(path, '/'); /* the path is absolute */
+        char directory[PATH_MAX];
+        int n = snprintf(directory, sizeof directory, "%.*s", (int)(slash - path) + 1, path);
+        bool makeable = error == ENOENT && n < (int)sizeof directory &&
+                        faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) == 0;
+        error = error == ENOENT ? errno : error;
+        if (!makeable) {
+            fprintf(to, "warning: this user cannot write the log %s: %s\n", path, strerror(error));
+        }
     }
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct config *load(const char *text) {
     struct config_messages messages = {0};
@@ -219,6 +220,40 @@ START_TEST(each_address_is_asked_and_the_page_says_so) {
 }
 END_TEST
 
+static char *obstacles_of(const char *path) {
+    char text[256], *says = NULL;
+    size_t n = 0;
+    snprintf(text, sizeof text, "reports: [ { to: file, path: %s } ]\nsites: [ http://a/ ]\n",
+             path);
+    struct config *config = load(text);
+    FILE *to = open_memstream(&says, &n);
+    ck_assert_ptr_nonnull(to);
+    plan_print_obstacles(config, to);
+    fclose(to);
+    config_unref(config);
+    return says;
+}
+
+START_TEST(a_log_that_cannot_be_written_is_told) {
+    char directory[] = "/tmp/tallyd-test-XXXXXX", path[64];
+    ck_assert_ptr_nonnull(mkdtemp(directory));
+    snprintf(path, sizeof path, "%s/log", directory);
+    char *says = obstacles_of(path); /* it is not there, and can be made */
+    ck_assert_str_eq(says, "");
+    free(says);
+    snprintf(path, sizeof path, "%s/none/log", directory);
+    says = obstacles_of(path);
+    ck_assert_ptr_nonnull(strstr(says, "warning: this user cannot write the log /tmp/"));
+    ck_assert_ptr_nonnull(strstr(says, "/none/log: No such file or directory\n"));
+    free(says);
+    says = obstacles_of("/dev/null/log");
+    ck_assert_str_eq(says,
+                     "warning: this user cannot write the log /dev/null/log: Not a directory\n");
+    free(says);
+    ck_assert_int_eq(rmdir(directory), 0);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("plan");
     TCase *tests = tcase_create("plan");
@@ -227,6 +262,7 @@ int main(void) {
     tcase_add_test(tests, max_in_flight_and_the_look_ups_have_caps);
     tcase_add_test(tests, many_rings_are_summed_up);
     tcase_add_test(tests, nothing_enabled_costs_nothing);
+    tcase_add_test(tests, a_log_that_cannot_be_written_is_told);
     tcase_add_test(tests, a_redirect_is_a_request_more);
     tcase_add_test(tests, what_is_sent_is_counted);
     tcase_add_test(tests, a_body_that_is_looked_at_is_held_by_each_sample_in_flight);
