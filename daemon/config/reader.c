@@ -196,7 +196,7 @@ static bool read_url(struct reader *reader, const struct node *node, struct draf
         messages_add_secret(&reader->draft->messages, MESSAGE_ERROR, node->mark, NULL, "the URL %s",
                             why);
     } else if (r < 0) {
-        reading_error(reader, node->mark, NULL, "the URL %s", why);
+        reading_error(reader, node->mark, value_url_hint(node->text), "the URL %s", why);
     } else if ((site->url_given = arena_copy(&reader->draft->keep, node->text)) == NULL) {
         return reading_out_of_memory(reader);
     }

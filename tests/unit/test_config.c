@@ -830,6 +830,12 @@ START_TEST(a_bad_url_is_shown_with_where_it_came_from) {
                      "    ^\n");
     free(text);
     config_messages_clear(&messages);
+    given = (struct config_urls){
+        .urls = urls + 1, .origins = origins, .n_urls = 1, .timeout = 100 * 86400 * NSEC_PER_SEC};
+    ck_assert_int_eq(config_from_urls(&given, &messages, &config), -EINVAL);
+    ck_assert_str_eq(messages.errors[0],
+                     "command line: error: timeout: 100d is not from 1ms to 1d\n");
+    config_messages_clear(&messages);
     given.n_urls = 0;
     ck_assert_int_eq(config_from_urls(&given, &messages, &config), -EINVAL);
     config_messages_clear(&messages);

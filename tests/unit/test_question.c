@@ -679,6 +679,8 @@ START_TEST(what_cannot_be_together_is_said_where_it_stands) {
          "error: method: \"get\" is not in upper case"},
         {"sites: [ { url: https://a/, request: { method: CONNECT } } ]\n",
          "error: method: \"CONNECT\" is a method that is not supported"},
+        {"sites: [ { url: https://a/, request: { method: HEAD }, expect: { body_matches: a } } ]\n",
+         "x:1:48: error: an answer to HEAD has no body that could be as expected"},
         {"sites: [ { url: https://a/, redirects: { follow: 21 } } ]\n",
          "error: follow: \"21\" is more than the most, 20"},
         {"sites: [ { url: https://a/, redirects: 3 } ]\n",
