@@ -81,10 +81,11 @@ class Nginx(_Server):
 
     /200 /204 /302 /404 /451 /500 /503 answer so; /mix answers 503 one time in twenty, at random;
     /body has 100 kB. `bad_port`, if given, answers everything with 503. Every request is one line
-    in the access log.
+    in the access log. `extra` are more lines for the server.
     """
 
-    def __init__(self, lab, ports=1, certificate=None, bad_port=None, addresses=("127.0.0.1",)):
+    def __init__(self, lab, ports=1, certificate=None, bad_port=None, addresses=("127.0.0.1",),
+                 extra=""):
         self.ports = [process.free_port() for _ in range(ports)]
         self.port, self.tls_port = self.ports[0], None
         self.root = os.path.join(lab.dir, f"nginx-{self.port}")
@@ -121,6 +122,7 @@ server {{
     location = /mix {{ if ($mix = 503) {{ return 503; }} return 200 fine; }}
     location = /body {{ }}
     location / {{ return 200 fine; }}
+    {extra}
 }}
 {bad}
 }}
