@@ -130,11 +130,13 @@ static int parse_key(struct identity *identity, const struct source *source, cha
     if (identity->key != NULL) {
         return 0;
     }
-    bool at_end = is_at_end();
+    ERR_clear_error();
+    static const char mark[] = "PRIVATE KEY-----";
+    bool none = memmem(source->bytes, source->n, mark, sizeof mark - 1) == NULL;
     snprintf(why, why_size,
              encrypted ? "key %s: is encrypted, and nobody is there to be asked for its password; "
                          "store it without one, readable by tallyd alone"
-             : at_end  ? "key %s: holds no private key in PEM form"
+             : none    ? "key %s: holds no private key in PEM form"
                        : "key %s: is damaged",
              source->name);
     return -EINVAL;
