@@ -96,7 +96,7 @@ fail:
 
 int trust_read(const char *file, struct source **ret_source, char *ret_why, size_t why_size) {
     const char *why = NULL;
-    int r = source_read(file, BUNDLE_BYTES_MOST, ret_source, &why);
+    int r = source_read(file, BUNDLE_BYTES_MOST, "is larger than 64 MiB", ret_source, &why);
     if (r != 0) {
         snprintf(ret_why, why_size, "CA bundle %s %s%s%s%s", file, why, r == -EINVAL ? "" : ": ",
                  r == -EINVAL ? "" : strerror(-r),
