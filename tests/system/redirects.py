@@ -2,7 +2,10 @@
 
 import os
 import re
+import signal
+import socket
 import ssl
+import threading
 
 from lab import (CertificateAuthority, Daemon, Dnsmasq, Nginx, Origin, Proxy, Recorder, add_case,
                  case, configuration, counts, free_port, main, values)
@@ -507,24 +510,75 @@ def one_timeout_covers_all_hops(lab):
                             r"\(timeout\)", evidence["words"]), report
 
 
+class HalfDns:
+    """A name server that knows site.test, and is silent about all others."""
+
+    def __init__(self, lab):
+        self.asked = set()
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self.address = "127.0.0.1:%d" % self._socket.getsockname()[1]
+        lab.callback(self._socket.close)
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while True:
+            try:
+                query, client = self._socket.recvfrom(4096)
+            except OSError:
+                return
+            labels, at = [], 12
+            while query[at]:
+                labels.append(query[at + 1:at + 1 + query[at]].decode())
+                at += 1 + query[at]
+            self.asked.add(".".join(labels))
+            if labels == ["site", "test"]:
+                is_a = query[at + 2] == 1
+                record = b"\xc0\x0c\x00\x01\x00\x01\0\0\0\0\x00\x04\x7f\0\0\x01" if is_a else b""
+                self._socket.sendto(query[:2] + b"\x81\x80\0\x01\0" + bytes([is_a]) + b"\0\0\0\0" +
+                                    query[12:at + 5] + record, client)
+
+
 @case
 def a_lookup_between_hops_ends_with_the_timeout(lab):
-    dns = Dnsmasq(lab, {"site.test": ["127.0.0.1"], "end.test": ["127.0.0.1"]})
-    origin = Origin(lab, slow_start("http://end.test/"))
-    daemon = Daemon(lab, configuration(
-        [{"name": "site", "url": f"http://site.test:{origin.port}/", "timeout": "2s",
-          "redirects": {"follow": 1, "to": "any"}}],
-        {"interval": "8s", "samples": 2, "spread": "0s"}, resolver={"servers": [dns.address]}))
-    daemon.wait_for(lambda: origin.requests == 2, "two requests")
-    dns.process.kill()  # the name server is gone for the second lookup
-    dns.process.wait()
-    report = daemon.wait_for_reports(1)[-1]
-    daemon.stop()
-    assert report["reasons"] == {"error": 2}, report
-    assert set(counts(report)) <= {"dns_timeout", "dns_failure"}, report
+    dns = HalfDns(lab)
+    origin = Origin(lab, slow_start("http://dark.test/x"))
+    report = sampled(lab, f"http://site.test:{origin.port}/", scope="any", resolver=dns.address,
+                     timeout="2s")
+    assert counts(report) == {"dns_timeout": 2}, report
     assert report["took_ms"] < 2500, report
     for evidence in report["evidence"]:
-        assert evidence["words"].startswith('hop 1, "http://end.test/": '), report
+        assert evidence["words"].startswith('hop 1, "http://dark.test/x": '), report
+
+
+@case
+def a_deadline_ends_a_lookup_between_hops(lab):
+    dns = HalfDns(lab)
+    origin = Origin(lab, routes({"/": to("http://dark.test/x")}))
+    # the second of two samples, one after the other, has half a second left
+    report = sampled(lab, f"http://site.test:{origin.port}/", scope="any", resolver=dns.address,
+                     timeout="2s", deadline="2500ms", concurrency=1)
+    assert counts(report) == {"dns_timeout": 2}, report
+    assert report["took_ms"] < 3000, report
+    assert {evidence["words"].endswith("(the round's deadline)")
+            for evidence in report["evidence"]} == {True, False}, report
+
+
+@case
+def a_stop_ends_a_lookup_between_hops(lab):
+    dns = HalfDns(lab)
+    origin = Origin(lab, routes({"/": to("http://dark.test/x")}))
+    daemon = Daemon(lab, configuration(
+        [{"name": "site", "url": f"http://site.test:{origin.port}/", "timeout": "20s",
+          "redirects": {"follow": 1, "to": "any"}}],
+        {"interval": "60s", "samples": 1, "dns_timeout": "15s"},
+        resolver={"servers": [dns.address], "timeout": "10s"}))
+    daemon.wait_for(lambda: "dark.test" in dns.asked, "the second lookup")
+    daemon.signal(signal.SIGTERM)
+    daemon.wait_for_words("stopping")
+    daemon.signal(signal.SIGTERM)
+    assert daemon.wait() == 0, daemon.err()
+    assert counts(daemon.reports()[-1]) == {"aborted": 1}, daemon.reports()
 
 
 @case
