@@ -278,13 +278,14 @@ static void on_read(struct reload_result *result, void *arg) {
         end_reload(daemon);
         return;
     }
-    if (daemon->next.trust.n == 0) {
-        if (!engine_has_trust(daemon->engine)) {
-            log_error("reload refused, the old configuration stays: %s", daemon->next.why_no_trust);
-            end_reload(daemon);
-            return;
-        }
-        log_error("%s; the CAs that were read before stay in use", daemon->next.why_no_trust);
+    const char *why_not = daemon->next.trust.n == 0 ? "out of memory"
+                          : !engine_trust_judge(&daemon->next.trust, before)
+                              ? "a file that it names cannot be used"
+                              : NULL;
+    if (why_not != NULL) {
+        log_error("reload refused, the old configuration stays: %s", why_not);
+        end_reload(daemon);
+        return;
     }
     if (config->workers != engine_workers(daemon->engine)) {
         log_warning("workers: %u takes effect with the next start", config->workers);
@@ -445,10 +446,11 @@ int daemon_run(const char *config_path) {
         return EXIT_CONFIG;
     }
     struct engine_trust trust;
-    char why[512];
     int status = EXIT_CONFIG;
-    if (engine_trust_load(config, config->workers, &trust, why, sizeof why) != 0) {
-        log_error("%s", why);
+    if (engine_trust_load(config, config->workers, &trust) != 0) {
+        log_error("out of memory");
+    } else if (!engine_trust_judge(&trust, NULL)) {
+        engine_trust_clear(&trust);
     } else {
         warn_of_descriptors(config);
         make_boot(daemon.boot);

@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "output/writer.h"
-#include "probe/trust.h"
+#include "probe/tls.h"
 #include "report/queue.h"
 #include "report/record.h"
 #include "sampling/sampler.h"
@@ -32,7 +32,6 @@ struct engine {
     struct queue *queue;
     struct writer *writer;
     unsigned running;
-    bool has_trust;
     bool closing; /* a round's report is on its way into the order */
     bool finishing, stopping, stopping_now, draining;
     uint64_t unwritten;
@@ -49,60 +48,41 @@ struct engine {
 
 /* ---- trust ---- */
 
-/* A bundle that was named must be good, used or not. */
-static bool wants_trust(const struct config *config) {
-    if (config->ca_file != NULL) {
-        return true;
+int engine_trust_load(const struct config *config, unsigned workers,
+                      struct engine_trust *ret_trust) {
+    struct tls_set **of_worker = calloc(workers, sizeof(struct tls_set *));
+    int r = of_worker == NULL ? -ENOMEM : tls_sets_load(config, workers, of_worker);
+    if (r != 0) {
+        free(of_worker);
+        return r;
     }
-    for (size_t i = 0; i < config->n_sites; i++) {
-        if (config->sites[i].url.tls) {
-            return true;
-        }
-    }
-    return false;
+    *ret_trust = (struct engine_trust){.of_worker = of_worker, .n = workers};
+    return 0;
 }
 
-int engine_trust_load(const struct config *config, unsigned workers, struct engine_trust *ret_trust,
-                      char *ret_why, size_t why_size) {
-    struct engine_trust trust = {.of_worker = calloc(workers, sizeof(struct trust *)),
-                                 .n = workers};
-    if (trust.of_worker == NULL) {
-        snprintf(ret_why, why_size, "out of memory");
-        return -ENOMEM;
+bool engine_trust_judge(const struct engine_trust *trust, const struct config *before) {
+    bool usable = true, had_it;
+    const char *why;
+    size_t at = 0;
+    while ((why = tls_set_fault(trust->of_worker[0], &at, before, &had_it)) != NULL) {
+        log_error(had_it ? "%s; what was read of it before stays in use" : "%s", why);
+        usable = usable && had_it;
     }
-    for (unsigned i = 0; i < workers && wants_trust(config); i++) {
-        int r = trust_load(config->ca_file, &trust.of_worker[i], ret_why, why_size);
-        if (r != 0) {
-            engine_trust_clear(&trust);
-            return r;
-        }
-    }
-    *ret_trust = trust;
-    return 0;
+    return usable;
 }
 
 void engine_trust_clear(struct engine_trust *trust) {
     for (unsigned i = 0; i < trust->n; i++) {
-        trust_free(trust->of_worker[i]);
+        tls_set_free(trust->of_worker[i]);
     }
     free(trust->of_worker);
     *trust = (struct engine_trust){0};
 }
 
-/* NULL where there is none. */
-static struct trust *take_trust(struct engine *engine, struct engine_trust *trust,
-                                unsigned worker) {
-    if (worker >= trust->n) {
-        return NULL;
-    }
-    struct trust *taken = trust->of_worker[worker];
+static struct tls_set *take_trust(struct engine_trust *trust, unsigned worker) {
+    struct tls_set *taken = trust->of_worker[worker];
     trust->of_worker[worker] = NULL;
-    engine->has_trust = engine->has_trust || taken != NULL;
     return taken;
-}
-
-bool engine_has_trust(const struct engine *engine) {
-    return engine->has_trust;
 }
 
 /* ---- rounds and reports ---- */
@@ -225,10 +205,10 @@ static void on_prepared(const char *why_not, void *arg) {
         return;
     }
     for (unsigned i = 0; i < engine->n_samplers; i++) {
-        struct trust *trust = take_trust(engine, &engine->next_trust, i);
-        if (sampler_configure(engine->samplers[i], config, share_of(engine, config), trust) != 0) {
+        struct tls_set *tls = take_trust(&engine->next_trust, i);
+        if (sampler_configure(engine->samplers[i], config, share_of(engine, config), tls) != 0) {
             log_error("out of memory: a sampling loop keeps its old settings");
-            trust_free(trust);
+            tls_set_free(tls);
         }
     }
     writer_commit(engine->writer);
@@ -241,7 +221,7 @@ void engine_reconfigure(struct engine *engine, struct config *config, struct eng
                         int (*apply)(void *arg), void (*done)(const char *why_not, void *arg),
                         void *arg) {
     assert(engine->reconfigured == NULL);
-    assert(trust->n == engine->n_samplers || trust->n == 0);
+    assert(trust->n == engine->n_samplers);
     engine->apply = apply;
     engine->next_config = config_ref(config);
     engine->next_trust = *trust;
@@ -340,7 +320,7 @@ static int start_samplers(struct engine *engine, struct engine_trust *trust) {
             .probe = &probe_http,
             .config = engine->config,
             .max_in_flight = share_of(engine, engine->config),
-            .trust = take_trust(engine, trust, i),
+            .tls = take_trust(trust, i),
         };
         int r = sampler_new(&options, &engine->samplers[i]);
         if (r != 0) {

@@ -11,15 +11,19 @@
 #include <stdint.h>
 
 struct engine;
-struct trust;
+struct tls_set;
 
-/* One trust store a sampling loop; none where no site is https. May be loaded on any thread. */
+/* CA bundles and client certificates, a set for each sampling loop. May be loaded on any thread. */
 struct engine_trust {
-    struct trust **of_worker; /* n of them */
+    struct tls_set **of_worker; /* n of them */
     unsigned n;
 };
-int engine_trust_load(const struct config *config, unsigned workers, struct engine_trust *ret_trust,
-                      char *ret_why, size_t why_size); /* 0, or -errno with a sentence */
+/* 0, also when some file cannot be used; -ENOMEM. */
+int engine_trust_load(const struct config *config, unsigned workers,
+                      struct engine_trust *ret_trust);
+/* Logs each file that cannot be used, and what becomes of it. False: `before` (the configuration in
+ * force, or NULL) had not named it, so there is nothing of it to go by. */
+bool engine_trust_judge(const struct engine_trust *trust, const struct config *before);
 void engine_trust_clear(struct engine_trust *trust);
 
 struct engine_options {
@@ -61,11 +65,10 @@ void engine_event(struct engine *engine, const struct site *site, struct config 
 /* Takes a new configuration and new trust stores into use, or nothing of it. First the sinks are
  * prepared; then `apply` lets the owner do its own part, which can still fail (-errno, nothing
  * changed); then the rest, which cannot. `done` on the control loop with NULL, or with why not.
- * `trust` is emptied; with n == 0 the stores in use stay. One at a time. */
+ * `trust` is emptied. One at a time. */
 void engine_reconfigure(struct engine *engine, struct config *config, struct engine_trust *trust,
                         int (*apply)(void *arg), void (*done)(const char *why_not, void *arg),
                         void *arg);
-bool engine_has_trust(const struct engine *engine); /* there are trust stores in use */
 
 void engine_reopen(struct engine *engine); /* log files whose path is another file by now */
 void engine_progress(struct engine *engine, const char *line);

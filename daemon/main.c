@@ -64,7 +64,6 @@ static int check(const char *path) {
     struct config *config = NULL;
     struct config_messages messages = {0};
     struct engine_trust trust;
-    char why[512];
     int status = EXIT_USAGE;
     int r = config_load(path, &messages, &config);
     config_messages_print(&messages, stderr);
@@ -72,12 +71,14 @@ static int check(const char *path) {
     if (r != 0) {
         return EXIT_USAGE;
     }
-    if (engine_trust_load(config, 1, &trust, why, sizeof why) != 0) {
-        log_error("%s", why);
+    if (engine_trust_load(config, 1, &trust) != 0) {
+        log_error("out of memory");
     } else {
+        if (engine_trust_judge(&trust, NULL)) {
+            plan_print(config, PLAN_SITES_MOST, fd_limit(), stdout);
+            status = EXIT_OK;
+        }
         engine_trust_clear(&trust);
-        plan_print(config, PLAN_SITES_MOST, fd_limit(), stdout);
-        status = EXIT_OK;
     }
     config_unref(config);
     return status;

@@ -30,8 +30,7 @@ static void *read_aside(void *arg) {
     struct reload *reload = arg;
     struct reload_result *result = &reload->result;
     if (config_load(reload->path, &result->messages, &result->config) == 0) {
-        (void)engine_trust_load(result->config, reload->workers, &result->trust,
-                                result->why_no_trust, sizeof result->why_no_trust);
+        (void)engine_trust_load(result->config, reload->workers, &result->trust);
     }
     reload->mail.deliver = on_read;
     loop_post(reload->control, &reload->mail);

@@ -13,8 +13,7 @@ struct reload;
 struct reload_result {
     struct config *config; /* a reference, the receiver's; NULL: it cannot be used */
     struct config_messages messages;
-    struct engine_trust trust; /* the receiver's; empty (n = 0) when it could not be read */
-    char why_no_trust[512];
+    struct engine_trust trust; /* the receiver's; empty (n = 0): out of memory */
 };
 
 /* Starts reading; `done` on `control` with the result, which it empties. 0 or -errno. */

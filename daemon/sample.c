@@ -354,7 +354,6 @@ int sample_main(int argc, char **argv) {
     struct config *config = NULL;
     struct config_messages messages = {0};
     struct engine_trust trust;
-    char why[512];
     int status;
     if (parse(argc, argv, &settings, &urls, &status)) {
         status = EXIT_USAGE;
@@ -362,8 +361,10 @@ int sample_main(int argc, char **argv) {
         settings.origins = (const char *const *)urls.origins;
         settings.n_urls = urls.n;
         if (config_from_urls(&settings, &messages, &config) == 0) {
-            if (engine_trust_load(config, config->workers, &trust, why, sizeof why) != 0) {
-                log_error("%s", why);
+            if (engine_trust_load(config, config->workers, &trust) != 0) {
+                log_error("out of memory");
+            } else if (!engine_trust_judge(&trust, NULL)) {
+                engine_trust_clear(&trust);
             } else {
                 status = sample(config, &trust);
             }

@@ -38,17 +38,16 @@ enum {
     LOOK_WORK = 16 * CALLOUT_WORK,
 };
 
-#define BUDGET (10 * NSEC_PER_MSEC)
-
 struct pattern {
     pcre2_code *code;
     bool look_always; /* with back references: a comparison reads much, and where it fails moves
                          nothing */
 };
 
-struct budget {
+struct watch {
     bool look_always;
     size_t work, position; /* since the last look; at the last callout */
+    nsec_t limit;          /* of processor time */
     nsec_t began;          /* on this thread's processor clock */
     nsec_t look_after;     /* monotonic: before, the budget cannot be spent */
 };
@@ -60,24 +59,24 @@ static nsec_t processor_now(void) {
 }
 
 static int on_callout(pcre2_callout_block *block, void *arg) {
-    struct budget *budget = arg;
+    struct watch *watch = arg;
     size_t position = block->current_position;
-    budget->work += CALLOUT_WORK + (position > budget->position ? position - budget->position
-                                                                : budget->position - position);
-    budget->position = position;
-    if (budget->work < LOOK_WORK && !budget->look_always) {
+    watch->work += CALLOUT_WORK + (position > watch->position ? position - watch->position
+                                                              : watch->position - position);
+    watch->position = position;
+    if (watch->work < LOOK_WORK && !watch->look_always) {
         return 0;
     }
-    budget->work = 0;
+    watch->work = 0;
     nsec_t now = clock_now();
-    if (now < budget->look_after) {
+    if (now < watch->look_after) {
         return 0;
     }
-    nsec_t spent = processor_now() - budget->began;
-    if (spent >= BUDGET) {
+    nsec_t spent = processor_now() - watch->began;
+    if (spent >= watch->limit) {
         return PCRE2_ERROR_CALLOUT;
     }
-    budget->look_after = now + BUDGET - spent;
+    watch->look_after = now + watch->limit - spent;
     return 0;
 }
 
@@ -163,21 +162,22 @@ void pattern_free(struct pattern *pattern) {
 }
 
 enum pattern_result pattern_match(const struct pattern *pattern, const char *bytes, size_t n,
-                                  size_t *ret_at) {
-    if (n > PATTERN_TEXT_BYTES_MOST) {
+                                  nsec_t *budget, size_t *ret_at) {
+    if (n > PATTERN_TEXT_BYTES_MOST || *budget <= 0) {
         return PATTERN_GAVE_UP;
     }
-    struct budget budget = {
+    struct watch watch = {
         .look_always = pattern->look_always,
+        .limit = *budget,
         .began = processor_now(),
-        .look_after = clock_now() + BUDGET,
+        .look_after = clock_now() + *budget,
     };
     enum pattern_result result = PATTERN_GAVE_UP;
     pcre2_match_context *context = pcre2_match_context_create(NULL);
     pcre2_match_data *data = pcre2_match_data_create(1, NULL);
     if (context != NULL && data != NULL) {
         pcre2_set_heap_limit(context, HEAP_KIBIBYTES);
-        pcre2_set_callout(context, on_callout, &budget);
+        pcre2_set_callout(context, on_callout, &watch);
         int r = pcre2_match(pattern->code, (PCRE2_SPTR)bytes, n, 0, 0, data, context);
         result = r >= 0                     ? PATTERN_MATCHES
                  : r == PCRE2_ERROR_NOMATCH ? PATTERN_DIFFERS
@@ -188,5 +188,6 @@ enum pattern_result pattern_match(const struct pattern *pattern, const char *byt
     }
     pcre2_match_data_free(data);
     pcre2_match_context_free(context);
+    *budget -= processor_now() - watch.began;
     return result;
 }

@@ -1,6 +1,6 @@
 /* Regular expressions, by PCRE2. A compiled pattern is immutable and may be used by any thread.
- * Matching is bounded in memory (16 MiB) and processor time (some 10 ms), whatever the pattern and
- * whatever the text.
+ * Matching is bounded in memory (16 MiB) and processor time, whatever the pattern and whatever the
+ * text.
  *
  * A text is bytes, as with LC_ALL=C grep -P: `.` is one byte, and where a character beyond ASCII is
  * repeated it stands in a group, (?:é)+. ^ and $ are the ends of a line, and `.` does not match a
@@ -8,9 +8,12 @@
  * at the start change the rules. */
 #pragma once
 
+#include "base/clock.h"
+
 #include <stddef.h>
 
 #define PATTERN_TEXT_BYTES_MOST ((size_t)1 << 20)
+#define PATTERN_BUDGET          (10 * NSEC_PER_MSEC) /* what ordinary patterns never need */
 
 struct pattern;
 
@@ -27,7 +30,8 @@ int pattern_new(const char *text, struct pattern **ret_pattern, char *ret_why, s
 void pattern_free(struct pattern *pattern); /* NULL does nothing */
 
 /* Whether it is found anywhere in those bytes, which need be no UTF-8; where it is, ret_at (NULL:
- * not of interest) gets the offset of the first place. Out of memory is PATTERN_GAVE_UP, and so is a
- * text of more than PATTERN_TEXT_BYTES_MOST. */
+ * not of interest) gets the offset of the first place. So much processor time as *budget says it may
+ * take, and a little more; what it took is subtracted. With nothing left, out of memory, or with a
+ * text of more than PATTERN_TEXT_BYTES_MOST it gives up. */
 enum pattern_result pattern_match(const struct pattern *pattern, const char *bytes, size_t n,
-                                  size_t *ret_at);
+                                  nsec_t *budget, size_t *ret_at);

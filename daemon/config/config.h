@@ -83,6 +83,11 @@ enum connection_mode {
     CONNECTION_REUSE, /* the site keeps its connections from sample to sample and round to round */
 };
 
+/* Descriptors that a worker holds for kept connections between rounds, of all sites together; and
+ * connections that a round may keep idle beside those in use. */
+#define CONNECTIONS_KEPT_MOST 512
+#define CONNECTIONS_IDLE_MOST 64
+
 struct pattern; /* base/pattern.h */
 
 enum rule_kind {

@@ -157,6 +157,16 @@ static bool fits(const struct row *row, const struct classify_input *input) {
            (row->scheme == ANY_SCHEME || input->tls);
 }
 
+static outcome_t look_up(const struct classify_input *input) {
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (fits(&rows[i], input)) {
+            return rows[i].outcome;
+        }
+    }
+    /* a code of a newer libcurl, or of another protocol's (FTP, LDAP, …): the answer was no HTTP */
+    return input->progress == PROGRESS_CONNECT ? OUTCOME_CONNECT_FAILURE : OUTCOME_PROTOCOL;
+}
+
 outcome_t classify(const struct classify_input *input) {
     if (input->memory_failed && !input->body_stopped && input->code != CURLE_OK) {
         return OUTCOME_LOCAL_RESOURCE;
@@ -174,11 +184,9 @@ outcome_t classify(const struct classify_input *input) {
         }
         return (outcome_t)input->status;
     }
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        if (fits(&rows[i], input)) {
-            return rows[i].outcome;
-        }
-    }
-    /* a code of a newer libcurl, or of another protocol's (FTP, LDAP, …): the answer was no HTTP */
-    return input->progress == PROGRESS_CONNECT ? OUTCOME_CONNECT_FAILURE : OUTCOME_PROTOCOL;
+    outcome_t outcome = look_up(input);
+    /* What keeps a sample from getting through its proxy, whatever it is, says nothing of the site.
+     * libcurl has one code, 56, for a tunnel that is refused, reset or garbled. */
+    bool before_the_site = input->proxied && input->progress == PROGRESS_CONNECT;
+    return before_the_site && outcome_is_judged(outcome) ? (outcome_t)OUTCOME_PROXY : outcome;
 }

@@ -8,7 +8,7 @@
 
 /* How far a transfer had come, by our own stamps. */
 enum progress {
-    PROGRESS_CONNECT, /* no TCP connection yet */
+    PROGRESS_CONNECT, /* no TCP connection yet; through a proxy, no tunnel */
     PROGRESS_TLS,     /* TCP done, TLS not */
     PROGRESS_REQUEST, /* ready; no byte of the final answer yet */
     PROGRESS_ANSWER,  /* some of it, perhaps all */
@@ -19,6 +19,7 @@ struct classify_input {
     enum progress progress;
     int error;           /* errno of the socket call that failed; 0: none, or not known */
     bool tls;            /* the URL is https */
+    bool proxied;        /* the connection is to a proxy, or through it */
     long status;         /* CURLINFO_RESPONSE_CODE */
     bool head_complete;  /* the blank line of the final head was seen */
     bool head_too_large; /* we ended it: more than the limit of head bytes */

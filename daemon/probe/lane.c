@@ -1,6 +1,6 @@
 /* A multi handle costs two descriptors and about 40 KB once used, and ten thousand of them exhaust
  * a machine: so sites do not own one. A round leases a lane while it has samples in flight; the
- * pool keeps a few idle ones.
+ * pool keeps a few idle ones. (A site that reuses connections does own one, within bounds: keep.c.)
  *
  * libcurl says through two callbacks which sockets and which timer it wants to hear of, and may
  * call them from inside any of its functions. They only arm libevent; what libcurl then wants done
@@ -34,7 +34,8 @@ struct probe_lane {
     struct probe_lane *next_idle;
     CURLM *multi;
     struct event timer;
-    struct probe_run *runs; /* the probe type's */
+    struct hop *runs;  /* the probe type's */
+    struct kept *kept; /* NULL: of the pool */
     bool leased;
     bool draining;
     bool closing; /* closed while draining */
@@ -57,7 +58,13 @@ static void lane_free(struct probe_lane *lane) {
     if (event_initialized(&lane->timer)) {
         event_del(&lane->timer);
     }
+    keep_remove(&lane->engine->keep, lane->kept); /* its connections were closed above */
     free(lane);
+}
+
+void lane_discard(struct probe_lane *lane) {
+    assert(!lane->leased);
+    lane_free(lane);
 }
 
 /* What a gap between ticks says of an absence: the timer itself may be some milliseconds late. */
@@ -97,7 +104,10 @@ static void release(struct probe_lane *lane) {
     if (--engine->n_leased == 0) {
         event_del(&engine->tick);
     }
-    if (lane->broken || engine->n_idle >= IDLE_LANES_MOST) {
+    if (lane->kept != NULL && !lane->broken && keep_park(&engine->keep, lane->kept)) {
+        return;
+    }
+    if (lane->kept != NULL || lane->broken || engine->n_idle >= IDLE_LANES_MOST) {
         lane_free(lane);
         return;
     }
@@ -212,6 +222,7 @@ int lane_engine_new(struct event_base *base, void (*on_done)(CURL *, CURLcode),
     engine->on_done = on_done;
     engine->on_read = on_read;
     event_assign(&engine->tick, base, -1, EV_PERSIST, on_tick, engine);
+    keep_init(&engine->keep, base);
     *ret_engine = engine;
     return 0;
 }
@@ -222,6 +233,7 @@ void lane_engine_free(struct probe_engine *engine) {
     }
     assert(engine->n_leased == 0);
     event_del(&engine->tick);
+    keep_clear(&engine->keep);
     while (engine->idle != NULL) {
         struct probe_lane *lane = engine->idle;
         engine->idle = lane->next_idle;
@@ -251,18 +263,40 @@ static struct probe_lane *lane_new(struct probe_engine *engine) {
     return lane;
 }
 
-int lane_open(struct probe_engine *engine, struct probe_lane **ret_lane) {
+static struct probe_lane *take_idle(struct probe_engine *engine) {
+    struct probe_lane *lane = engine->idle;
+    if (lane != NULL) {
+        engine->idle = lane->next_idle;
+        lane->next_idle = NULL;
+        engine->n_idle--;
+    }
+    return lane;
+}
+
+static struct probe_lane *new_kept(struct probe_engine *engine, const struct site *site) {
+    struct probe_lane *lane = lane_new(engine);
+    if (lane == NULL) {
+        return NULL;
+    }
+    long most = (long)site->concurrency + CONNECTIONS_IDLE_MOST;
+    if (curl_multi_setopt(lane->multi, CURLMOPT_MAXCONNECTS, most) != CURLM_OK ||
+        keep_add(&engine->keep, lane, site, &lane->kept) != 0) {
+        lane_free(lane);
+        return NULL;
+    }
+    return lane;
+}
+
+int lane_open(struct probe_engine *engine, const struct site *site, struct probe_lane **ret_lane) {
+    bool keeps = site->connection == CONNECTION_REUSE;
     int r = lease(engine);
     if (r != 0) {
         return r;
     }
-    struct probe_lane *lane = engine->idle;
-    if (lane != NULL) {
-        engine->idle = lane->next_idle;
-        engine->n_idle--;
-    } else {
+    struct probe_lane *lane = keeps ? keep_take(&engine->keep, site) : take_idle(engine);
+    if (lane == NULL) {
         errno = 0;
-        lane = lane_new(engine);
+        lane = keeps ? new_kept(engine, site) : lane_new(engine);
         if (lane == NULL) {
             r = errno == EMFILE || errno == ENFILE ? -errno : -ENOMEM;
             if (--engine->n_leased == 0) {
@@ -271,10 +305,17 @@ int lane_open(struct probe_engine *engine, struct probe_lane **ret_lane) {
             return r;
         }
     }
-    lane->next_idle = NULL;
     lane->leased = true;
     *ret_lane = lane;
     return 0;
+}
+
+void lane_engine_configure(struct probe_engine *engine, const struct config *config) {
+    keep_configure(&engine->keep, config);
+}
+
+struct kept *lane_kept(const struct probe_lane *lane) {
+    return lane->kept;
 }
 
 void lane_close(struct probe_lane *lane) {
@@ -286,7 +327,7 @@ void lane_close(struct probe_lane *lane) {
     }
 }
 
-struct probe_run **lane_runs(struct probe_lane *lane) {
+struct hop **lane_runs(struct probe_lane *lane) {
     return &lane->runs;
 }
 

@@ -3,17 +3,21 @@
  */
 #pragma once
 
+#include "probe/keep.h"
 #include "probe/probe.h"
 
 #include <curl/curl.h>
 #include <event2/event_struct.h>
 #include <stdbool.h>
 
+struct hop;
+
 struct probe_engine {
     struct event_base *base;
     struct probe_lane *idle; /* a list */
     unsigned n_idle;
     unsigned n_leased;
+    struct keep keep;  /* lanes that belong to a site while they have connections */
     struct event tick; /* while lanes are leased: whether the loop turns */
     nsec_t ticked, absent;
     /* Both are called outside of libcurl's callbacks: for each transfer that libcurl ended, and after
@@ -25,12 +29,18 @@ struct probe_engine {
 int lane_engine_new(struct event_base *base, void (*on_done)(CURL *, CURLcode),
                     void (*on_read)(struct probe_lane *, int), struct probe_engine **ret_engine);
 void lane_engine_free(struct probe_engine *engine);
-int lane_open(struct probe_engine *engine, struct probe_lane **ret_lane);
+/* For samples of that site: of the pool, or with `connection: reuse` the one that it keeps. */
+int lane_open(struct probe_engine *engine, const struct site *site, struct probe_lane **ret_lane);
 void lane_close(struct probe_lane *lane);
+void lane_engine_configure(struct probe_engine *engine, const struct config *config);
+
+/* For keep.c: of a parked lane, and of none else. */
+void lane_discard(struct probe_lane *lane);
+struct kept *lane_kept(const struct probe_lane *lane); /* NULL: connections are not kept */
 
 /* For the probe type's own use: the first of what it has in flight here. Outlives every socket of
  * the lane, unlike what is in flight. */
-struct probe_run **lane_runs(struct probe_lane *lane);
+struct hop **lane_runs(struct probe_lane *lane);
 
 /* For how long, in all, the loop has not turned (a SIGSTOP, a starved CPU) while lanes were leased: the
  * difference of two calls tells of the time between them. Absences under 100 ms are not noticed. */

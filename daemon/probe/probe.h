@@ -17,7 +17,7 @@ struct address {
 };
 
 enum phase {
-    PHASE_DNS, /* of the round's lookup; a sample has none of its own */
+    PHASE_DNS, /* of a round: its lookup; of a sample: those of the redirects that it followed */
     PHASE_CONNECT,
     PHASE_TLS,
     PHASE_FIRST_BYTE, /* from the request to the first byte of the final answer's head */
@@ -51,14 +51,21 @@ struct probe_result {
     uint16_t local_port; /* 0: not known */
     uint16_t repeated;   /* see struct sample */
     nsec_t took;
-    nsec_t phases[PHASE_COUNT];
+    nsec_t phases[PHASE_COUNT]; /* of all hops together; NSEC_UNKNOWN: no hop came so far */
     /* What went wrong: the library's own words, or the expectation that was not met; escaped, empty
      * where nothing did. */
     char words[PROBE_WORDS_BYTES];
     char backend[PROBE_BACKEND_BYTES]; /* who answered, escaped and cut; empty: it did not say */
 };
 
+/* Whom a site's samples connect to, which need not be its URL's host: its proxy, or where
+ * `connect_to` says. The addresses of a round are this host's. */
+const char *probe_host(const struct site *site);
+uint16_t probe_port(const struct site *site);
+
 struct event_base;
+struct identity;
+struct resolver;
 struct trust;
 struct probe_engine; /* a type's state for one loop */
 struct probe_lane; /* what the samples of one round share while any is in flight; costs descriptors
@@ -70,7 +77,12 @@ typedef void probe_on_end(const struct probe_result *result, void *arg);
 struct probe_request {
     const struct site *site;       /* borrowed until the end */
     const struct address *address; /* borrowed until the end */
-    struct trust *trust;  /* what certificates are checked against; start() takes a reference */
+    /* For https; start() takes references. */
+    struct trust *trust;       /* what certificates are checked against; NULL: they are not */
+    struct identity *identity; /* the client certificate; NULL: none */
+    /* For the hosts that redirects lead to; NULL: the site follows none. */
+    struct resolver *resolver;
+    uint64_t turn; /* of their addresses the sample takes that with this number, counted round */
     probe_on_end *on_end; /* once, on the loop, never from inside start() */
     void *arg;
 };
@@ -79,7 +91,10 @@ struct probe_request {
 struct probe_type {
     int (*engine_new)(struct event_base *base, struct probe_engine **ret_engine);
     void (*engine_free)(struct probe_engine *engine); /* every lane closed */
-    int (*lane_open)(struct probe_engine *engine, struct probe_lane **ret_lane);
+    /* What is kept for sites that are gone from it, or have changed, is given up. */
+    void (*engine_configure)(struct probe_engine *engine, const struct config *config);
+    int (*lane_open)(struct probe_engine *engine, const struct site *site,
+                     struct probe_lane **ret_lane);
     void (*lane_close)(struct probe_lane *lane); /* nothing in flight in it */
     /* 0 or -errno: then it never began, for want of our own resources. */
     int (*start)(struct probe_lane *lane, const struct probe_request *request,

@@ -8,8 +8,9 @@
  * in the bundle may end a chain. */
 #include "probe/trust.h"
 
+#include "config/source.h"
+
 #include <errno.h>
-#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
@@ -18,8 +19,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum { BUNDLE_BYTES_MOST = 64 << 20 };
 
@@ -31,38 +30,18 @@ struct trust {
     unsigned refs; /* of its one loop */
 };
 
-/* O_NONBLOCK: a FIFO in the bundle's place must not hang us. */
-static FILE *open_bundle(const char *file, char *why, size_t why_size, int *ret_error) {
-    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    struct stat status;
-    if (fd < 0 || fstat(fd, &status) != 0) {
-        *ret_error = -errno;
-        snprintf(why, why_size, "CA bundle %s: %s%s", file, strerror(errno),
-                 strcmp(file, system_bundle) == 0
-                     ? "; install ca-certificates, or name a bundle in SSL_CERT_FILE"
-                     : "");
-    } else if (!S_ISREG(status.st_mode) || status.st_size > BUNDLE_BYTES_MOST) {
-        *ret_error = -EINVAL;
-        snprintf(why, why_size, "CA bundle %s: not a regular file of at most 64 MiB", file);
-    } else {
-        FILE *stream = fdopen(fd, "re");
-        if (stream != NULL) {
-            return stream;
-        }
-        *ret_error = -ENOMEM;
-        snprintf(why, why_size, "CA bundle %s: out of memory", file);
+const char *trust_path(const char *file) {
+    if (file == NULL) {
+        file = getenv("SSL_CERT_FILE");
     }
-    if (fd >= 0) {
-        close(fd);
-    }
-    return NULL;
+    return file == NULL || *file == '\0' ? system_bundle : file;
 }
 
-static int read_certificates(struct trust *trust, FILE *stream, const char *file, char *why,
+static int read_certificates(struct trust *trust, BIO *from, const char *file, char *why,
                              size_t why_size) {
     ERR_clear_error();
     for (;;) {
-        X509 *certificate = PEM_read_X509_AUX(stream, NULL, NULL, NULL);
+        X509 *certificate = PEM_read_bio_X509_AUX(from, NULL, NULL, NULL);
         if (certificate == NULL) {
             break;
         }
@@ -90,39 +69,52 @@ static int read_certificates(struct trust *trust, FILE *stream, const char *file
     return 0;
 }
 
-int trust_load(const char *file, struct trust **ret_trust, char *ret_why, size_t why_size) {
-    if (file == NULL) {
-        file = getenv("SSL_CERT_FILE");
-    }
-    if (file == NULL || *file == '\0') {
-        file = system_bundle;
-    }
+int trust_parse(const char *file, const char *bytes, size_t n, struct trust **ret_trust,
+                char *ret_why, size_t why_size) {
     int r = -ENOMEM;
     struct trust *trust = calloc(1, sizeof *trust);
-    FILE *stream = NULL;
-    if (trust == NULL || (trust->store = X509_STORE_new()) == NULL) {
+    BIO *from = BIO_new_mem_buf(bytes, (int)n);
+    if (trust == NULL || from == NULL || (trust->store = X509_STORE_new()) == NULL) {
         snprintf(ret_why, why_size, "CA bundle %s: out of memory", file);
         goto fail;
     }
     trust->refs = 1;
     X509_STORE_set_flags(trust->store, X509_V_FLAG_TRUSTED_FIRST | X509_V_FLAG_PARTIAL_CHAIN);
-    stream = open_bundle(file, ret_why, why_size, &r);
-    if (stream == NULL) {
-        goto fail;
-    }
-    r = read_certificates(trust, stream, file, ret_why, why_size);
+    r = read_certificates(trust, from, file, ret_why, why_size);
     if (r != 0) {
         goto fail;
     }
-    fclose(stream);
+    BIO_free(from);
     *ret_trust = trust;
     return 0;
 
 fail:
-    if (stream != NULL) {
-        fclose(stream);
-    }
+    BIO_free(from);
     trust_free(trust);
+    return r;
+}
+
+int trust_read(const char *file, struct source **ret_source, char *ret_why, size_t why_size) {
+    const char *why = NULL;
+    int r = source_read(file, BUNDLE_BYTES_MOST, "is larger than 64 MiB", ret_source, &why);
+    if (r != 0) {
+        snprintf(ret_why, why_size, "CA bundle %s %s%s%s%s", file, why, r == -EINVAL ? "" : ": ",
+                 r == -EINVAL ? "" : strerror(-r),
+                 strcmp(file, system_bundle) == 0
+                     ? "; install ca-certificates, or name a bundle in SSL_CERT_FILE"
+                     : "");
+    }
+    return r;
+}
+
+int trust_load(const char *file, struct trust **ret_trust, char *ret_why, size_t why_size) {
+    struct source *source = NULL;
+    file = trust_path(file);
+    int r = trust_read(file, &source, ret_why, why_size);
+    if (r == 0) {
+        r = trust_parse(file, source->bytes, source->n, ret_trust, ret_why, why_size);
+        source_free(source);
+    }
     return r;
 }
 

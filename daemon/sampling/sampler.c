@@ -51,6 +51,7 @@ struct round_run {
     uint64_t order; /* in which rounds were handed over */
     struct resolver_lookup *lookup;
     struct probe_lane *lane;
+    struct tls_use tls;
     struct event start;     /* of the next sample */
     struct event deadline;  /* of the round */
     struct flight *flights; /* of every planned sample */
@@ -68,7 +69,7 @@ struct sampler {
     const struct probe_type *probe;
     struct probe_engine *engine;
     struct resolver *resolver;
-    struct trust *trust;
+    struct tls_set *tls;
     unsigned in_flight, max_in_flight;
     uint64_t order;
     struct round_run *running;
@@ -173,6 +174,7 @@ static void end_unstarted(struct round_run *run, outcome_t outcome, const char *
 static void run_free(struct round_run *run) {
     event_del(&run->start);
     event_del(&run->deadline);
+    tls_use_clear(&run->tls);
     free(run->flights);
     free(run->rows);
     free(run);
@@ -276,6 +278,11 @@ static void on_sample_end(const struct probe_result *result, void *arg) {
 
 /* ---- starting samples ---- */
 
+/* round numbers start at 1, turns at 0 */
+static uint64_t turn_of(const struct round *round, unsigned index) {
+    return (round->number - 1) * round->planned + index;
+}
+
 static uint16_t address_of(const struct round *round, unsigned index) {
     switch (round->site->addresses) {
     case ADDRESSES_FIRST:
@@ -285,8 +292,7 @@ static uint16_t address_of(const struct round *round, unsigned index) {
     case ADDRESSES_ROTATE:
         break;
     }
-    /* round numbers start at 1, turns at 0 */
-    return (uint16_t)(((round->number - 1) * round->planned + index) % round->n_addresses);
+    return (uint16_t)(turn_of(round, index) % round->n_addresses);
 }
 
 /* Afterwards it is in flight, or it has ended as our own failure. */
@@ -298,7 +304,7 @@ static void start_sample(struct round_run *run, unsigned index) {
     row->started++;
     int r = 0;
     if (run->lane == NULL) {
-        r = sampler->probe->lane_open(sampler->engine, &run->lane);
+        r = sampler->probe->lane_open(sampler->engine, round->site, &run->lane);
     }
     if (r == 0) {
         sample->address = address_of(round, index);
@@ -307,7 +313,10 @@ static void start_sample(struct round_run *run, unsigned index) {
         struct probe_request request = {
             .site = round->site,
             .address = &round->addresses[sample->address],
-            .trust = sampler->trust,
+            .trust = tls_use_trust(&run->tls),
+            .identity = tls_use_identity(&run->tls),
+            .resolver = sampler->resolver,
+            .turn = turn_of(round, index),
             .on_end = on_sample_end,
             .arg = flight,
         };
@@ -494,12 +503,12 @@ static void begin(struct mail *mail, void *receiver) {
         close_unrun(sampler, round, OUTCOME_LOCAL_RESOURCE);
         return;
     }
-    if (round->site->url.tls && sampler->trust == NULL) {
-        end_unstarted(run, OUTCOME_LOCAL_RESOURCE, "no CA bundle was loaded");
+    if (!tls_set_use(sampler->tls, round->config, round->site, &run->tls)) {
+        end_unstarted(run, OUTCOME_LOCAL_RESOURCE, "no CA bundle or client certificate was loaded");
         close_if_done(run);
         return;
     }
-    if (resolver_start(sampler->resolver, round->site->url.host, round->site->family,
+    if (resolver_start(sampler->resolver, probe_host(round->site), round->site->family,
                        round->site->dns_timeout, on_resolved, run, &run->lookup) != 0) {
         end_unstarted(run, OUTCOME_LOCAL_RESOURCE, "out of memory for a lookup");
         close_if_done(run);
@@ -517,7 +526,7 @@ struct settings {
     struct mail mail;
     struct config *config; /* a reference */
     unsigned max_in_flight;
-    struct trust *trust; /* NULL: as before */
+    struct tls_set *tls; /* NULL: as before */
 };
 
 static void configure(struct mail *mail, void *receiver) {
@@ -527,10 +536,11 @@ static void configure(struct mail *mail, void *receiver) {
     if (r != 0) {
         log_error("DNS settings stay as they were: %s", strerror(-r));
     }
-    if (settings->trust != NULL) {
-        trust_free(sampler->trust);
-        sampler->trust = settings->trust;
+    if (settings->tls != NULL) {
+        tls_set_follow(settings->tls, sampler->tls);
+        sampler->tls = settings->tls;
     }
+    sampler->probe->engine_configure(sampler->engine, settings->config);
     sampler->max_in_flight = settings->max_in_flight;
     config_unref(settings->config);
     free(settings);
@@ -538,7 +548,7 @@ static void configure(struct mail *mail, void *receiver) {
 }
 
 int sampler_configure(struct sampler *sampler, struct config *config, unsigned max_in_flight,
-                      struct trust *trust) {
+                      struct tls_set *tls) {
     struct settings *settings = calloc(1, sizeof *settings);
     if (settings == NULL) {
         return -ENOMEM;
@@ -546,7 +556,7 @@ int sampler_configure(struct sampler *sampler, struct config *config, unsigned m
     settings->mail.deliver = configure;
     settings->config = config_ref(config);
     settings->max_in_flight = max_in_flight;
-    settings->trust = trust;
+    settings->tls = tls;
     loop_post(sampler->loop, &settings->mail);
     return 0;
 }
@@ -591,14 +601,14 @@ void sampler_stop(struct sampler *sampler, enum sampler_stop how) {
 int sampler_new(const struct sampler_options *options, struct sampler **ret_sampler) {
     struct sampler *sampler = calloc(1, sizeof *sampler);
     if (sampler == NULL) {
-        trust_free(options->trust);
+        tls_set_free(options->tls);
         return -ENOMEM;
     }
     sampler->control = options->control;
     sampler->on_closed = options->on_closed;
     sampler->probe = options->probe;
     sampler->max_in_flight = options->max_in_flight;
-    sampler->trust = options->trust;
+    sampler->tls = options->tls;
     int r = loop_new(options->name, sampler, &sampler->loop);
     if (r == 0) {
         r = sampler->probe->engine_new(loop_base(sampler->loop), &sampler->engine);
@@ -634,7 +644,7 @@ void sampler_free(struct sampler *sampler) {
         sampler->probe->engine_free(sampler->engine);
     }
     loop_free(sampler->loop);
-    trust_free(sampler->trust);
+    tls_set_free(sampler->tls);
     free(sampler);
 }
 

@@ -5,7 +5,7 @@
 #include "base/loop.h"
 #include "config/config.h"
 #include "probe/probe.h"
-#include "probe/trust.h"
+#include "probe/tls.h"
 #include "sampling/round.h"
 
 #include <stdbool.h>
@@ -19,7 +19,7 @@ struct sampler_options {
     const struct probe_type *probe;         /* how samples are made */
     struct config *config;                  /* for the resolver; nothing of it is kept */
     unsigned max_in_flight;                 /* this loop's share; at least 1 */
-    struct trust *trust;                    /* taken over, also on failure; NULL: no https site */
+    struct tls_set *tls;                    /* taken over, also on failure; NULL: no https site */
 };
 
 int sampler_new(const struct sampler_options *options,
@@ -30,10 +30,10 @@ void sampler_free(struct sampler *sampler);    /* ends its loop; every round has
  * wait for their turn in the order in which they were handed over. */
 void sampler_begin(struct sampler *sampler, struct round *round);
 
-/* New settings, for rounds that begin from now on (the trust store: for samples). `trust` is taken
- * over; NULL keeps the old one. -ENOMEM: nothing changed. */
+/* New settings, for rounds that begin from now on (CAs and client certificates: for samples). `tls`
+ * is taken over. -ENOMEM: nothing changed. */
 int sampler_configure(struct sampler *sampler, struct config *config, unsigned max_in_flight,
-                      struct trust *trust);
+                      struct tls_set *tls);
 
 enum sampler_stop {
     SAMPLER_STOP_SOON, /* no sample starts any more; those in flight end by themselves */

@@ -148,10 +148,17 @@ START_TEST(a_proxy_is_asked_at_its_own_address) {
     struct url proxy = {.text = "http://proxy.test:3128/", .host = "proxy.test", .port = 3128};
     site.request.proxy = &proxy;
     paste("192.0.2.9");
-    ck_assert(has("--noproxy", "", "--proxy", "http://192.0.2.9:3128", NULL));
+    ck_assert(has("--noproxy", "", "--suppress-connect-headers", "--proxy", "http://192.0.2.9:3128",
+                  NULL));
     ck_assert(!has("--connect-to", NULL));
     paste("::1");
     ck_assert(has("--proxy", "http://[::1]:3128", NULL));
+    site.url =
+        (struct url){.text = "https://shop.test/", .host = "shop.test", .port = 443, .tls = true};
+    site.tls.server_name = "other.test";
+    paste("192.0.2.9");
+    ck_assert(has("--connect-to", "::shop.test:443", NULL));
+    ck_assert_str_eq(last(), "https://other.test:443/");
 }
 END_TEST
 
@@ -222,6 +229,27 @@ START_TEST(method_headers_and_compression_are_asked_for) {
     site.request.method = "HEAD";
     paste("192.0.2.1");
     ck_assert(has("--head", NULL) && !has("--request", NULL));
+    site.request.body = "left out";
+    site.request.body_bytes = 8;
+    paste("192.0.2.1");
+    ck_assert(!has("--data-raw", NULL));
+}
+END_TEST
+
+START_TEST(a_body_brings_nothing_along_that_was_not_asked_for) {
+    site.request = (struct request_config){.body = "a=1", .body_bytes = 3};
+    paste("192.0.2.1");
+    ck_assert(has("-H", "Expect:", "-H", "Content-Type:", "--data-raw", "a=1", NULL));
+    ck_assert(!has("--request", NULL));
+    struct header type = {.name = "content-type", .value = "text/plain"};
+    site.request = (struct request_config){.method = "PUT", .headers = &type, .n_headers = 1};
+    paste("192.0.2.1");
+    ck_assert(has("--request", "PUT", "-H", "content-type: text/plain", "-H",
+                  "Expect:", "--data-raw", "", NULL));
+    ck_assert(!has("Content-Type:", NULL));
+    site.request = (struct request_config){.method = "GET", .body = "q", .body_bytes = 1};
+    paste("192.0.2.1");
+    ck_assert(has("--request", "GET", NULL) && has("--data-raw", "q", NULL));
 }
 END_TEST
 
@@ -355,6 +383,7 @@ int main(void) {
     tcase_add_test(tests, tls_is_checked_as_the_sample_checked_it);
     tcase_add_test(tests, another_server_name_is_the_urls_and_the_header_says_whom_it_is_for);
     tcase_add_test(tests, method_headers_and_compression_are_asked_for);
+    tcase_add_test(tests, a_body_brings_nothing_along_that_was_not_asked_for);
     tcase_add_test(tests, a_secret_is_read_where_it_stands_and_not_shown);
     tcase_add_test(tests, a_body_arrives_byte_for_byte);
     tcase_add_test(tests, brackets_in_a_url_are_no_pattern);

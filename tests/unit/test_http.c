@@ -170,13 +170,16 @@ static void setup(void) {
     ck_assert_int_eq(probe_global_init(), 0);
     ck_assert_int_eq(loop_new("test", NULL, &loop), 0);
     ck_assert_int_eq(probe_http.engine_new(loop_base(loop), &engine), 0);
-    ck_assert_int_eq(probe_http.lane_open(engine, &lane), 0);
     site = (struct site){.name = "site",
                          .timeout = 5 * NSEC_PER_SEC,
                          .body_limit_bytes = 16 << 10,
                          .user_agent = "test",
                          .expect.status = &any_status,
+                         .samples = 1,
+                         .concurrency = 4,
+                         .tls = {.min_version = TLS_VERSION_1_2, .verify = true},
                          .url = {.text = url, .host = (char *)"site.test"}};
+    ck_assert_int_eq(probe_http.lane_open(engine, &site, &lane), 0);
 }
 
 static void teardown(void) {

@@ -22,7 +22,8 @@ static struct pattern *compile(const char *text) {
 
 static enum pattern_result match(const char *text, const char *bytes, size_t n, size_t *ret_at) {
     struct pattern *pattern = compile(text);
-    enum pattern_result result = pattern_match(pattern, bytes, n, ret_at);
+    nsec_t budget = PATTERN_BUDGET;
+    enum pattern_result result = pattern_match(pattern, bytes, n, &budget, ret_at);
     pattern_free(pattern);
     return result;
 }
@@ -212,8 +213,9 @@ static const struct {
 START_TEST(pattern_gives_up_within_its_budget) {
     char *bytes = hostile_new(hostile[_i].unit, hostile[_i].last);
     struct pattern *pattern = compile(hostile[_i].pattern);
+    nsec_t budget = PATTERN_BUDGET;
     nsec_t before = processor_used();
-    enum pattern_result result = pattern_match(pattern, bytes, HOSTILE_BYTES, NULL);
+    enum pattern_result result = pattern_match(pattern, bytes, HOSTILE_BYTES, &budget, NULL);
     nsec_t used = processor_used() - before;
     ck_assert_msg(result != PATTERN_MATCHES, "/%s/ matched", hostile[_i].pattern);
     /* ten times the budget: a sanitizer is slow between two looks at the clock */
@@ -239,7 +241,10 @@ START_TEST(pattern_gives_up_where_memory_would_not_end) {
     struct pattern *pattern = compile("(?:(a)(b)?(c)?(d)?(e)?(f)?(g)?(h)?(i)?(j)?)*z|(?:a|b)*\\z.");
     getrusage(RUSAGE_SELF, &before);
     for (unsigned i = 0; i < 20; i++) {
-        ck_assert_int_eq(pattern_match(pattern, bytes, HOSTILE_BYTES, NULL), PATTERN_GAVE_UP);
+        nsec_t budget = 1000 * PATTERN_BUDGET;
+        ck_assert_int_eq(pattern_match(pattern, bytes, HOSTILE_BYTES, &budget, NULL),
+                         PATTERN_GAVE_UP);
+        ck_assert_int_gt(budget, 0); /* it was memory */
     }
     getrusage(RUSAGE_SELF, &after);
     /* kibibytes: 16 MiB, while they are doubled half as much beside it; a sanitizer keeps what was
@@ -247,6 +252,21 @@ START_TEST(pattern_gives_up_where_memory_would_not_end) {
     ck_assert_int_lt(after.ru_maxrss - before.ru_maxrss, 400 << 10);
     pattern_free(pattern);
     free(bytes);
+}
+END_TEST
+
+START_TEST(pattern_takes_its_time_from_one_budget) {
+    struct pattern *pattern = compile("(a+)+$");
+    char text[] = "aaaaaaaaaaaab"; /* less than the budget, but not a thousand times */
+    nsec_t budget = PATTERN_BUDGET;
+    unsigned known = 0;
+    while (pattern_match(pattern, text, sizeof text - 1, &budget, NULL) == PATTERN_DIFFERS) {
+        known++;
+    }
+    ck_assert_int_le(budget, 0);
+    ck_assert_uint_ge(known, 1);
+    ck_assert_int_eq(pattern_match(pattern, "a", 1, &budget, NULL), PATTERN_GAVE_UP);
+    pattern_free(pattern);
 }
 END_TEST
 
@@ -305,8 +325,9 @@ START_TEST(pattern_of_random_text_ends_or_is_refused) {
             continue;
         }
         compiled++;
+        nsec_t budget = PATTERN_BUDGET;
         nsec_t before = processor_used();
-        pattern_match(pattern, bytes, HOSTILE_BYTES / 4, NULL);
+        pattern_match(pattern, bytes, HOSTILE_BYTES / 4, &budget, NULL);
         ck_assert_msg(processor_used() - before < 100 * NSEC_PER_MSEC, "/%s/", text);
         pattern_free(pattern);
     }
@@ -329,6 +350,7 @@ int main(void) {
                         sizeof hostile / sizeof *hostile);
     tcase_add_test(tcase, pattern_gives_up_rather_than_answer_what_it_does_not_know);
     tcase_add_test(tcase, pattern_gives_up_where_memory_would_not_end);
+    tcase_add_test(tcase, pattern_takes_its_time_from_one_budget);
     tcase_add_test(tcase, pattern_of_a_text_over_the_limit_gives_up);
     tcase_add_loop_test(tcase, pattern_that_is_ordinary_has_an_answer, 0,
                         sizeof ordinary / sizeof *ordinary);

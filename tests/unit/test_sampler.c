@@ -55,7 +55,14 @@ static void fake_engine_free(struct probe_engine *engine) {
     free(engine);
 }
 
-static int fake_lane_open(struct probe_engine *engine, struct probe_lane **ret_lane) {
+static void fake_engine_configure(struct probe_engine *engine, const struct config *new_config) {
+    (void)engine;
+    (void)new_config;
+}
+
+static int fake_lane_open(struct probe_engine *engine, const struct site *site,
+                          struct probe_lane **ret_lane) {
+    (void)site;
     *ret_lane = calloc(1, sizeof **ret_lane);
     (*ret_lane)->engine = engine;
     fake.lanes++;
@@ -127,6 +134,7 @@ static void fake_end(struct probe_run *run, outcome_t forced) {
 static const struct probe_type fake_probe = {
     .engine_new = fake_engine_new,
     .engine_free = fake_engine_free,
+    .engine_configure = fake_engine_configure,
     .lane_open = fake_lane_open,
     .lane_close = fake_lane_close,
     .start = fake_start,
