@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 
 enum { FILE_BYTES_MOST = 1 << 20 };
@@ -41,8 +42,13 @@ static int read_file(const char *what, const char *path, struct source **ret_sou
 int identity_read(const char *cert, const char *key, struct source **ret_cert,
                   struct source **ret_key, char *ret_why, size_t why_size) {
     struct stat status;
-    if (stat(key, &status) == 0 && (status.st_mode & S_IROTH) != 0) {
-        snprintf(ret_why, why_size, "key %s can be read by everybody: chmod o-r it", key);
+    if (stat(key, &status) == 0 && (status.st_mode & S_IRWXO) != 0) {
+        snprintf(ret_why, why_size, "key %s is open to everybody: chmod o= it", key);
+        return -EINVAL;
+    }
+    if (prctl(PR_SET_DUMPABLE, 0) != 0) { /* as for every secret: see config/secret.c */
+        snprintf(ret_why, why_size, "key %s cannot be kept out of core files: %s", key,
+                 strerror(errno));
         return -EINVAL;
     }
     struct source *source = NULL;
@@ -124,11 +130,13 @@ static int parse_key(struct identity *identity, const struct source *source, cha
     if (identity->key != NULL) {
         return 0;
     }
-    bool at_end = is_at_end();
+    ERR_clear_error();
+    static const char mark[] = "PRIVATE KEY-----";
+    bool none = memmem(source->bytes, source->n, mark, sizeof mark - 1) == NULL;
     snprintf(why, why_size,
              encrypted ? "key %s: is encrypted, and nobody is there to be asked for its password; "
                          "store it without one, readable by tallyd alone"
-             : at_end  ? "key %s: holds no private key in PEM form"
+             : none    ? "key %s: holds no private key in PEM form"
                        : "key %s: is damaged",
              source->name);
     return -EINVAL;

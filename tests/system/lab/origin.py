@@ -72,12 +72,12 @@ class Origin:
         self._behave, self._lock = behave, threading.Lock()
         self.connections = self.requests = 0
         self.ended = threading.Event()
-        self._context = None
+        self.tls_context = None
         if certificate is not None:
-            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            self._context.load_cert_chain(*certificate)
+            self.tls_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self.tls_context.load_cert_chain(*certificate)
             if change_context is not None:
-                change_context(self._context)
+                change_context(self.tls_context)
         self._listener = socket.socket()
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._listener.bind((address, port))
@@ -89,7 +89,7 @@ class Origin:
         lab.callback(self.close)
 
     def url(self, path="/", host=None):
-        scheme = "http" if self._context is None else "https"
+        scheme = "http" if self.tls_context is None else "https"
         return f"{scheme}://{host or self.address}:{self.port}{path}"
 
     def count_request(self):
@@ -116,10 +116,10 @@ class Origin:
     def _serve(self, sock, number):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
-            if self._context is not None:
+            if self.tls_context is not None:
                 sock.settimeout(30)
-                sock = self._context.wrap_socket(sock, server_side=True,
-                                                 do_handshake_on_connect=False)
+                sock = self.tls_context.wrap_socket(sock, server_side=True,
+                                                    do_handshake_on_connect=False)
                 try:
                     sock.do_handshake()
                 except ssl.SSLError:

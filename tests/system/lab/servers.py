@@ -18,6 +18,17 @@ class CertificateAuthority:
         _openssl("req", "-x509", *_NEW_KEY, "-keyout", self._key, "-out", self.certificate,
                  "-subj", f"/CN=test {name}", "-days", "30")
 
+    def authority(self, name):
+        """Another, between this one and what it issues: its certificate is signed by this one."""
+        made = CertificateAuthority(self._lab, name)
+        request, extensions = self._lab.path(name + ".csr"), self._lab.write(
+            name + ".ext", "basicConstraints = critical, CA:TRUE\n")
+        _openssl("req", "-new", "-key", made._key, "-out", request, "-subj", f"/CN=test {name}")
+        _openssl("x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self._key,
+                 "-CAcreateserial", "-days", "30", "-extfile", extensions,
+                 "-out", made.certificate)
+        return made
+
     def issue(self, *names, expired=False, self_signed=False):
         """(certificate, key) for these DNS names and addresses."""
         self._serial += 1
@@ -81,10 +92,11 @@ class Nginx(_Server):
 
     /200 /204 /302 /404 /451 /500 /503 answer so; /mix answers 503 one time in twenty, at random;
     /body has 100 kB. `bad_port`, if given, answers everything with 503. Every request is one line
-    in the access log.
+    in the access log. `extra` are more lines for the server.
     """
 
-    def __init__(self, lab, ports=1, certificate=None, bad_port=None, addresses=("127.0.0.1",)):
+    def __init__(self, lab, ports=1, certificate=None, bad_port=None, addresses=("127.0.0.1",),
+                 extra=""):
         self.ports = [process.free_port() for _ in range(ports)]
         self.port, self.tls_port = self.ports[0], None
         self.root = os.path.join(lab.dir, f"nginx-{self.port}")
@@ -121,13 +133,21 @@ server {{
     location = /mix {{ if ($mix = 503) {{ return 503; }} return 200 fine; }}
     location = /body {{ }}
     location / {{ return 200 fine; }}
+    {extra}
 }}
 {bad}
 }}
 """)
         open(self.access_log, "wb").close()
-        super().__init__(lab, "nginx", ["nginx", "-p", self.root, "-e", self.root + "/error.log",
-                                        "-c", config])
+        self._lab, self._argv = lab, ["nginx", "-p", self.root, "-e", self.root + "/error.log",
+                                      "-c", config]
+        super().__init__(lab, "nginx", self._argv)
+        self.wait_until_listening(self.port)
+
+    def restart(self):
+        """Ends it, connections and all, and starts it anew."""
+        process.end(self.process)
+        super().__init__(self._lab, "nginx", self._argv)
         self.wait_until_listening(self.port)
 
     def url(self, path="/200", port=None):
