@@ -101,11 +101,33 @@ struct load {
     uint64_t samples, tls_samples;
     uint64_t rounds, round_samples; /* rounds in flight; the samples of all rounds */
     uint64_t lookups;
+    uint64_t kept; /* descriptors of connections that sites keep */
     bool tls;
 };
 
 static uint64_t lesser(uint64_t a, uint64_t b) {
     return a < b ? a : b;
+}
+
+/* Of the host that is connected to. */
+static bool is_looked_up(const struct site *site) {
+    return site->request.proxy != NULL  ? !site->request.proxy->literal
+           : site->connect_host != NULL ? true
+                                        : !site->url.literal;
+}
+
+/* Parked between rounds, and idle beside those in use in a round. */
+static uint64_t kept_fds(const struct config *config) {
+    uint64_t parked = 0, keepers = 0;
+    for (size_t i = 0; i < config->n_sites; i++) {
+        const struct site *site = &config->sites[i];
+        if (site->enabled && site->connection == CONNECTION_REUSE) {
+            parked += MULTI_FDS + site->concurrency + CONNECTIONS_IDLE_MOST;
+            keepers++;
+        }
+    }
+    return lesser(parked, (uint64_t)config->workers * CONNECTIONS_KEPT_MOST) +
+           lesser(keepers, config->max_in_flight) * CONNECTIONS_IDLE_MOST;
 }
 
 static struct load find_load(const struct config *config) {
@@ -118,7 +140,7 @@ static struct load find_load(const struct config *config) {
             load.wanted += in_flight(site);
             tls_wanted += site->url.tls ? in_flight(site) : 0;
             load.round_samples += site->samples;
-            load.lookups += site->url.literal ? 0 : 2; /* one a family */
+            load.lookups += is_looked_up(site) ? 2 : 0; /* one a family */
             load.tls = load.tls || site->url.tls;
         }
     }
@@ -126,13 +148,14 @@ static struct load find_load(const struct config *config) {
     load.tls_samples = lesser(tls_wanted, config->max_in_flight);
     load.rounds = lesser(load.enabled, config->max_in_flight);
     load.lookups = lesser(load.lookups, (uint64_t)config->workers * LOOKUPS_MOST);
+    load.kept = kept_fds(config);
     return load;
 }
 
 static uint64_t find_fds(const struct config *config, const struct load *load) {
     uint64_t loops = (uint64_t)config->workers + 2; /* control and writer */
     return RESERVED_FDS + loops * LOOP_FDS + config->n_sinks * SINK_FDS + load->samples +
-           load->rounds * MULTI_FDS + load->lookups * LOOKUP_FDS;
+           load->rounds * MULTI_FDS + load->lookups * LOOKUP_FDS + load->kept;
 }
 
 uint64_t plan_fds(const struct config *config) {
