@@ -76,6 +76,9 @@ static const char *explain(CURLUcode code) {
     if (code == CURLUE_BAD_HOSTNAME || code == CURLUE_NO_HOST) {
         return "has a host that is not a host name";
     }
+    if (code == CURLUE_UNSUPPORTED_SCHEME) {
+        return "has a scheme that is not http or https";
+    }
     if (code == CURLUE_USER_NOT_ALLOWED) {
         return "carries a user or password";
     }
@@ -270,6 +273,54 @@ int url_parse(const char *text, struct url *ret_url, const char **ret_why) {
     }
     *ret_url = url;
     return 0;
+}
+
+/* The text of what libcurl makes of a reference, which has no fragment. */
+static CURLUcode complete(const char *base, const char *reference, char **ret_text) {
+    CURLU *u = curl_url();
+    if (u == NULL) {
+        return CURLUE_OUT_OF_MEMORY;
+    }
+    CURLUcode code = curl_url_set(u, CURLUPART_URL, base, 0);
+    if (code == CURLUE_OK && *reference != '\0') {
+        code = curl_url_set(u, CURLUPART_URL, reference, CURLU_URLENCODE | CURLU_DISALLOW_USER);
+    }
+    if (code == CURLUE_OK) {
+        code = curl_url_get(u, CURLUPART_URL, ret_text, 0);
+    }
+    curl_url_cleanup(u);
+    return code;
+}
+
+int url_resolve(const struct url *base, const char *reference, struct url *ret_url,
+                const char **ret_why) {
+    size_t n = strlen(reference);
+    if (n > URL_BYTES) {
+        *ret_why = "is longer than 8192 bytes";
+        return -EINVAL;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if ((unsigned char)reference[i] < 0x20 || reference[i] == 0x7f) {
+            *ret_why = "holds a control character";
+            return -EINVAL;
+        }
+    }
+    /* 7.88.1 takes a mere fragment for an empty path */
+    char *whole = strndup(reference, strcspn(reference, "#"));
+    char *text = NULL;
+    CURLUcode code = whole == NULL ? CURLUE_OUT_OF_MEMORY : complete(base->text, whole, &text);
+    free(whole);
+    if (code != CURLUE_OK) {
+        *ret_why = explain(code);
+        return *ret_why == out_of_memory ? -ENOMEM : -EINVAL;
+    }
+    int r = url_parse(text, ret_url, ret_why);
+    curl_free(text);
+    return r;
+}
+
+bool url_same_origin(const struct url *a, const struct url *b) {
+    return a->tls == b->tls && a->port == b->port && strcmp(a->host, b->host) == 0;
 }
 
 void url_clear(struct url *url) {

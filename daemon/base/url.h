@@ -19,3 +19,10 @@ struct url {
  * it "out of memory". */
 int url_parse(const char *text, struct url *ret_url, const char **ret_why);
 void url_clear(struct url *url);
+
+/* What `reference` (a Location) means where `base` was asked: absolute, //host, /path, path, ?query.
+ * Returns and ret_why as of url_parse(). */
+int url_resolve(const struct url *base, const char *reference, struct url *ret_url,
+                const char **ret_why);
+
+bool url_same_origin(const struct url *a, const struct url *b); /* scheme, host and port */

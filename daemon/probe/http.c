@@ -1,7 +1,7 @@
-/* HTTP and HTTPS by libcurl: one easy handle, one connection, one request, one answer a sample.
+/* HTTP and HTTPS by libcurl: one easy handle, one connection, one request, one answer a hop.
  *
- * This file is a sample's life, from start to its one end. What is asked is request.c's, what comes
- * back answer.c's, what it means classify.c's, and whether it will do expect.c's.
+ * This file is a hop's life, from start to its one end. What is asked is request.c's, what comes
+ * back answer.c's, and what it means classify.c's; what a sample makes of its hops is follow.c's.
  *
  * Time: our own stamps. connect ends where libcurl makes the SSL_CTX (https) or asks leave to send
  * the request (http); tls ends at that same leave; the first byte is the first header line of a
@@ -19,11 +19,10 @@
 #include "probe/answer.h"
 #include "probe/classify.h"
 #include "probe/coding.h"
-#include "probe/expect.h"
+#include "probe/hop.h"
 #include "probe/identity.h"
 #include "probe/keep.h"
 #include "probe/lane.h"
-#include "probe/probe.h"
 #include "probe/request.h"
 #include "probe/route.h"
 #include "probe/trust.h"
@@ -55,21 +54,20 @@ enum { SECONDS_PER_DAY = 86400 };
 /* Linux, include/net/tcp_states.h */
 enum { KERNEL_CLOSE = 7, KERNEL_CLOSE_WAIT = 8, KERNEL_LAST_ACK = 9 };
 
-struct probe_run {
+struct hop {
     struct probe_lane *lane;
-    struct probe_request request;
+    struct hop_request request;
     CURL *easy;
     struct request asked;
     struct answer answer;
-    struct probe_run *next, *previous; /* of those in flight in the lane */
+    struct hop *next, *previous; /* of those in flight in the lane */
     struct event timer;
     bool keeps; /* it may use a kept connection, and keeps its own */
     int socket;
 
-    nsec_t started, connected, ready; /* NSEC_UNKNOWN: not reached */
-    nsec_t connecting;                /* since when: `started`, or a repetition's begin */
-    nsec_t absent_before;             /* the loop's count, at the start */
-    nsec_t certificate_left;          /* NSEC_UNKNOWN: not known */
+    nsec_t connecting;        /* since when: the hop's begin, or a repetition's */
+    nsec_t connected, ready;  /* NSEC_UNKNOWN: not reached */
+    nsec_t certificate_left;  /* NSEC_UNKNOWN: not known */
     bool reused;              /* `connected` and `ready` are when the connection was chosen */
     unsigned asked_times;     /* requests that libcurl began to send */
     uint64_t received_before; /* by the kernel, on a kept connection, before the request */
@@ -128,7 +126,7 @@ void probe_global_clear(void) {
     curl_global_cleanup();
 }
 
-static void run_free(struct probe_run *run) {
+static void run_free(struct hop *run) {
     if (run == NULL) {
         return;
     }
@@ -147,7 +145,7 @@ static void run_free(struct probe_run *run) {
 
 static curl_socket_t on_open_socket(void *arg, curlsocktype purpose,
                                     struct curl_sockaddr *address) {
-    struct probe_run *run = arg;
+    struct hop *run = arg;
     (void)purpose;
     if (run->asked_times > 0) { /* the kept connection was dead: libcurl begins again */
         run->connecting = clock_now();
@@ -165,7 +163,7 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype purpose,
 }
 
 /* By the kernel, ever, on the sample's connection. */
-static uint64_t received_ever(const struct probe_run *run) {
+static uint64_t received_ever(const struct hop *run) {
     struct tcp_info info;
     socklen_t size = sizeof info;
     if (run->socket >= 0 && getsockopt(run->socket, IPPROTO_TCP, TCP_INFO, &info, &size) == 0) {
@@ -178,7 +176,7 @@ static uint64_t received_ever(const struct probe_run *run) {
     return 0;
 }
 
-static void count_received(struct probe_run *run) {
+static void count_received(struct hop *run) {
     uint64_t ever = received_ever(run);
     if (ever > run->received_before) {
         run->received_bytes = ever - run->received_before;
@@ -190,7 +188,7 @@ static void count_received(struct probe_run *run) {
 
 /* The last moment to ask the kernel. */
 static int on_close_socket(void *arg, curl_socket_t fd) {
-    for (struct probe_run *run = *lane_runs(arg); run != NULL; run = run->next) {
+    for (struct hop *run = *lane_runs(arg); run != NULL; run = run->next) {
         if (run->socket == fd) {
             if (run->answer.first_byte == NSEC_UNKNOWN && !run->request.site->url.tls) {
                 count_received(run);
@@ -218,7 +216,7 @@ static void on_tls_record(int sent, int version, int type, const void *bytes, si
         return;
     }
     const SSL_CTX *ssl_ctx = SSL_get_SSL_CTX(ssl);
-    struct probe_run *run = *lane_runs(arg);
+    struct hop *run = *lane_runs(arg);
     while (run != NULL && run->ssl_ctx != ssl_ctx) {
         run = run->next;
     }
@@ -236,7 +234,7 @@ static void on_tls_record(int sent, int version, int type, const void *bytes, si
 }
 
 static CURLcode on_ssl_ctx(CURL *easy, void *ssl_ctx, void *arg) {
-    struct probe_run *run = arg;
+    struct hop *run = arg;
     (void)easy;
     run->connected = clock_now();
     if (run->request.trust != NULL) {
@@ -256,7 +254,7 @@ static CURLcode on_ssl_ctx(CURL *easy, void *ssl_ctx, void *arg) {
 }
 
 /* Of the chain that the server sent, the certificate that ends first. */
-static nsec_t certificate_left(const struct probe_run *run) {
+static nsec_t certificate_left(const struct hop *run) {
     struct curl_tlssessioninfo *tls = NULL;
     if (curl_easy_getinfo(run->easy, CURLINFO_TLS_SSL_PTR, &tls) != CURLE_OK || tls == NULL ||
         tls->internals == NULL) {
@@ -278,7 +276,7 @@ static nsec_t certificate_left(const struct probe_run *run) {
 }
 
 /* A kept connection was chosen (no socket was opened), or one to be kept is there. */
-static void know_link(struct probe_run *run, int local_port) {
+static void know_link(struct hop *run, int local_port) {
     struct kept *kept = lane_kept(run->lane);
     if (!run->keeps) {
         return;
@@ -304,7 +302,7 @@ static void know_link(struct probe_run *run, int local_port) {
 
 /* libcurl has a connection, and is about to send the request. */
 static int on_ready(void *arg, char *remote, char *local, int remote_port, int local_port) {
-    struct probe_run *run = arg;
+    struct hop *run = arg;
     (void)remote;
     (void)local;
     (void)remote_port;
@@ -323,7 +321,7 @@ static int on_ready(void *arg, char *remote, char *local, int remote_port, int l
 /* More than one coding on a body multiply: what is a little on the wire and nothing in the end can
  * be any amount of work in between. */
 static size_t on_header(char *line, size_t size, size_t n, void *arg) {
-    struct probe_run *run = arg;
+    struct hop *run = arg;
     run->codings += coding_count(line, size * n, run->request.site->request.compressed);
     if (run->codings > 1) {
         run->forced = OUTCOME_PROTOCOL;
@@ -335,7 +333,7 @@ static size_t on_header(char *line, size_t size, size_t n, void *arg) {
 
 /* ---- the end ---- */
 
-static enum progress progress_of(const struct probe_run *run) {
+static enum progress progress_of(const struct hop *run) {
     if (run->connected == NSEC_UNKNOWN) {
         return PROGRESS_CONNECT;
     }
@@ -358,7 +356,7 @@ static bool is_same_address(const struct address *address, const char *text) {
     return inet_pton(address->family, text, bytes) == 1 && memcmp(bytes, address->bytes, n) == 0;
 }
 
-static int error_of(const struct probe_run *run) {
+static int error_of(const struct hop *run) {
     if (run->socket_error != 0) {
         return run->socket_error;
     }
@@ -371,7 +369,7 @@ static int error_of(const struct probe_run *run) {
     return (int)error;
 }
 
-static outcome_t outcome_of(struct probe_run *run, CURLcode code, enum progress progress) {
+static outcome_t outcome_of(struct hop *run, CURLcode code, enum progress progress) {
     char *remote = NULL;
     curl_easy_getinfo(run->easy, CURLINFO_PRIMARY_IP, &remote);
     if (remote != NULL && *remote != '\0' && !is_same_address(run->request.address, remote)) {
@@ -399,7 +397,7 @@ static nsec_t between(nsec_t from, nsec_t to) {
 }
 
 /* libcurl's own words, where they say what happened. */
-static const char *words_of(const struct probe_run *run, CURLcode code, outcome_t outcome) {
+static const char *words_of(const struct hop *run, CURLcode code, outcome_t outcome) {
     if (outcome == OUTCOME_TOO_LARGE) {
         return "more than 64 KiB of head";
     }
@@ -410,8 +408,8 @@ static const char *words_of(const struct probe_run *run, CURLcode code, outcome_
     return run->error[0] != '\0' ? run->error : curl_easy_strerror(code);
 }
 
-/* Every sample ends here. */
-static void finish(struct probe_run *run, CURLcode code, const char *words) {
+/* Every hop ends here. */
+static void finish(struct hop *run, CURLcode code, const char *words) {
     nsec_t now = clock_now();
     enum progress progress = progress_of(run); /* before libcurl reads what else has come */
     event_del(&run->timer);
@@ -421,7 +419,11 @@ static void finish(struct probe_run *run, CURLcode code, const char *words) {
         run->next->previous = run->previous;
     }
 
-    struct probe_result result = {.took = now - run->started};
+    struct hop_result result = {
+        .sample_began = run->request.began,
+        .ended = now,
+        .certificate_left = run->certificate_left,
+    };
     result.outcome = run->forced != OUTCOME_NONE ? run->forced : outcome_of(run, code, progress);
     memory_failed = false;
     long port = 0;
@@ -444,27 +446,18 @@ static void finish(struct probe_run *run, CURLcode code, const char *words) {
         }
         text_escape(words, strlen(words), result.words, sizeof result.words);
     }
-    answer_backend(&run->answer, result.backend, sizeof result.backend);
-    struct expect_answer answer = {
-        .outcome = result.outcome,
-        .took = result.took,
-        .head = run->answer.fields.bytes,
-        .head_bytes = run->answer.fields.n,
-        .body = run->answer.body.bytes,
-        .body_bytes = run->answer.body.n,
-        .body_cut = answer_body_cut(&run->answer),
-        .certificate_left = run->certificate_left,
-    };
-    result.reason =
-        expect_judge(&run->request.site->expect, &answer, result.words, sizeof result.words);
-    probe_on_end *on_end = run->request.on_end;
+    struct answer answer = run->answer;
+    run->answer = (struct answer){0};
+    result.answer = &answer;
+    hop_on_end *on_end = run->request.on_end;
     void *arg = run->request.arg;
     run_free(run);
     on_end(&result, arg);
+    answer_clear(&answer);
 }
 
 static void on_done(CURL *easy, CURLcode code) {
-    struct probe_run *run = NULL;
+    struct hop *run = NULL;
     curl_easy_getinfo(easy, CURLINFO_PRIVATE, &run);
     finish(run, code, NULL);
 }
@@ -485,10 +478,10 @@ static const char *waiting_for(enum progress progress, bool proxied) {
 
 /* It took too long: the site's fault, unless we were not there to listen. `lag` is how late our own timer
  * was. */
-static void expire(struct probe_run *run, const char *of, nsec_t lag) {
+static void expire(struct hop *run, const char *of, nsec_t lag) {
     char words[PROBE_WORDS_BYTES];
     nsec_t now = clock_now();
-    nsec_t absent = lane_absent(run->lane, now) - run->absent_before;
+    nsec_t absent = lane_absent(run->lane, now) - run->request.absent_before;
     if (absent < lag) {
         absent = lag;
     }
@@ -500,19 +493,19 @@ static void expire(struct probe_run *run, const char *of, nsec_t lag) {
         count_received(run);
         snprintf(words, sizeof words, "%s after %.1f ms (%s)",
                  waiting_for(progress_of(run), run->request.site->request.proxy != NULL),
-                 (double)(now - run->started) / NSEC_PER_MSEC, of);
+                 (double)(now - run->request.began) / NSEC_PER_MSEC, of);
     }
     finish(run, CURLE_OPERATION_TIMEDOUT, words);
 }
 
 static void on_timeout(evutil_socket_t fd, short what, void *arg) {
-    struct probe_run *run = arg;
+    struct hop *run = arg;
     (void)fd;
     (void)what;
-    expire(run, "timeout", clock_now() - run->started - run->request.site->timeout);
+    expire(run, "timeout", clock_now() - run->request.began - run->request.site->timeout);
 }
 
-static void http_end(struct probe_run *run, outcome_t forced) {
+void hop_end(struct hop *run, outcome_t forced) {
     run->forced = forced;
     if (forced != OUTCOME_NONE) {
         finish(run, CURLE_ABORTED_BY_CALLBACK, "ended by tallyd");
@@ -522,7 +515,7 @@ static void http_end(struct probe_run *run, outcome_t forced) {
 }
 
 static void on_read(struct probe_lane *lane, int fd) {
-    struct probe_run *run = *lane_runs(lane);
+    struct hop *run = *lane_runs(lane);
     while (run != NULL && run->socket != fd) {
         run = run->next;
     }
@@ -543,7 +536,7 @@ static void on_read(struct probe_lane *lane, int fd) {
 
 /* ---- the beginning ---- */
 
-static bool configure(struct probe_run *run) {
+static bool configure(struct hop *run) {
     CURL *easy = run->easy;
     const struct site *site = run->request.site;
     return request_apply(&run->asked, easy, site, run->request.address, run->keeps) &&
@@ -564,10 +557,9 @@ static bool configure(struct probe_run *run) {
            curl_easy_setopt(easy, CURLOPT_PRIVATE, run) == CURLE_OK;
 }
 
-static int http_start(struct probe_lane *lane, const struct probe_request *request,
-                      struct probe_run **ret_run) {
+int hop_start(struct probe_lane *lane, const struct hop_request *request, struct hop **ret_hop) {
     assert(!request->site->url.tls || !request->site->tls.verify || request->trust != NULL);
-    struct probe_run *run = calloc(1, sizeof *run);
+    struct hop *run = calloc(1, sizeof *run);
     if (run == NULL) {
         return -ENOMEM;
     }
@@ -575,8 +567,8 @@ static int http_start(struct probe_lane *lane, const struct probe_request *reque
     run->request = *request;
     run->request.trust = trust_ref(request->trust);
     run->request.identity = identity_ref(request->identity);
-    run->keeps =
-        lane_kept(lane) != NULL && kept_fits(lane_kept(lane), request->trust, request->identity);
+    run->keeps = request->may_keep && lane_kept(lane) != NULL &&
+                 kept_fits(lane_kept(lane), request->trust, request->identity);
     run->socket = -1;
     run->certificate_left = NSEC_UNKNOWN;
     run->connected = run->ready = NSEC_UNKNOWN;
@@ -587,9 +579,12 @@ static int http_start(struct probe_lane *lane, const struct probe_request *reque
     if (run->easy == NULL || !configure(run)) {
         goto fail;
     }
-    run->started = run->connecting = clock_now();
-    run->absent_before = lane_absent(lane, run->started);
-    struct timeval timeout = loop_timeval(request->site->timeout);
+    run->connecting = clock_now();
+    if (request->began == NSEC_UNKNOWN) {
+        run->request.began = run->connecting;
+    }
+    struct timeval timeout =
+        loop_timeval(run->request.began + request->site->timeout - run->connecting);
     if (event_add(&run->timer, &timeout) != 0) {
         goto fail;
     }
@@ -602,7 +597,7 @@ static int http_start(struct probe_lane *lane, const struct probe_request *reque
         run->next->previous = run;
     }
     *lane_runs(lane) = run;
-    *ret_run = run;
+    *ret_hop = run;
     return 0;
 
 fail:
@@ -610,16 +605,6 @@ fail:
     return r;
 }
 
-static int http_engine_new(struct event_base *base, struct probe_engine **ret_engine) {
+int hop_engine_new(struct event_base *base, struct probe_engine **ret_engine) {
     return lane_engine_new(base, on_done, on_read, ret_engine);
 }
-
-const struct probe_type probe_http = {
-    .engine_new = http_engine_new,
-    .engine_free = lane_engine_free,
-    .engine_configure = lane_engine_configure,
-    .lane_open = lane_open,
-    .lane_close = lane_close,
-    .start = http_start,
-    .end = http_end,
-};

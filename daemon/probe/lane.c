@@ -34,8 +34,8 @@ struct probe_lane {
     struct probe_lane *next_idle;
     CURLM *multi;
     struct event timer;
-    struct probe_run *runs; /* the probe type's */
-    struct kept *kept;      /* NULL: of the pool */
+    struct hop *runs;  /* the probe type's */
+    struct kept *kept; /* NULL: of the pool */
     bool leased;
     bool draining;
     bool closing; /* closed while draining */
@@ -327,7 +327,7 @@ void lane_close(struct probe_lane *lane) {
     }
 }
 
-struct probe_run **lane_runs(struct probe_lane *lane) {
+struct hop **lane_runs(struct probe_lane *lane) {
     return &lane->runs;
 }
 

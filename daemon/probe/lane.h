@@ -10,6 +10,8 @@
 #include <event2/event_struct.h>
 #include <stdbool.h>
 
+struct hop;
+
 struct probe_engine {
     struct event_base *base;
     struct probe_lane *idle; /* a list */
@@ -38,7 +40,7 @@ struct kept *lane_kept(const struct probe_lane *lane); /* NULL: connections are 
 
 /* For the probe type's own use: the first of what it has in flight here. Outlives every socket of
  * the lane, unlike what is in flight. */
-struct probe_run **lane_runs(struct probe_lane *lane);
+struct hop **lane_runs(struct probe_lane *lane);
 
 /* For how long, in all, the loop has not turned (a SIGSTOP, a starved CPU) while lanes were leased: the
  * difference of two calls tells of the time between them. Absences under 100 ms are not noticed. */

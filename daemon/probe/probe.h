@@ -17,7 +17,7 @@ struct address {
 };
 
 enum phase {
-    PHASE_DNS, /* of the round's lookup; a sample has none of its own */
+    PHASE_DNS, /* of a round: its lookup; of a sample: those of the redirects that it followed */
     PHASE_CONNECT,
     PHASE_TLS,
     PHASE_FIRST_BYTE, /* from the request to the first byte of the final answer's head */
@@ -51,7 +51,7 @@ struct probe_result {
     uint16_t local_port; /* 0: not known */
     uint16_t repeated;   /* see struct sample */
     nsec_t took;
-    nsec_t phases[PHASE_COUNT];
+    nsec_t phases[PHASE_COUNT]; /* of all hops together; NSEC_UNKNOWN: no hop came so far */
     /* What went wrong: the library's own words, or the expectation that was not met; escaped, empty
      * where nothing did. */
     char words[PROBE_WORDS_BYTES];
@@ -65,6 +65,7 @@ uint16_t probe_port(const struct site *site);
 
 struct event_base;
 struct identity;
+struct resolver;
 struct trust;
 struct probe_engine; /* a type's state for one loop */
 struct probe_lane; /* what the samples of one round share while any is in flight; costs descriptors
@@ -79,7 +80,10 @@ struct probe_request {
     /* For https; start() takes references. */
     struct trust *trust;       /* what certificates are checked against; NULL: they are not */
     struct identity *identity; /* the client certificate; NULL: none */
-    probe_on_end *on_end;      /* once, on the loop, never from inside start() */
+    /* For the hosts that redirects lead to; NULL: the site follows none. */
+    struct resolver *resolver;
+    uint64_t turn; /* of their addresses the sample takes that with this number, counted round */
+    probe_on_end *on_end; /* once, on the loop, never from inside start() */
     void *arg;
 };
 

@@ -20,8 +20,12 @@ void words_add(struct words *words, const char *format, ...) {
     va_start(args, format);
     vsnprintf(piece, sizeof piece, format, args);
     va_end(args);
+    words_append(words, piece);
+}
+
+void words_append(struct words *words, const char *escaped) {
     words->used +=
-        text_escape(piece, strlen(piece), words->text + words->used, words->size - words->used);
+        text_escape(escaped, strlen(escaped), words->text + words->used, words->size - words->used);
 }
 
 void words_quote(struct words *words, const char *mark, const char *bytes, size_t n) {

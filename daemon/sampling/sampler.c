@@ -174,9 +174,9 @@ static void end_unstarted(struct round_run *run, outcome_t outcome, const char *
 static void run_free(struct round_run *run) {
     event_del(&run->start);
     event_del(&run->deadline);
+    tls_use_clear(&run->tls);
     free(run->flights);
     free(run->rows);
-    tls_use_clear(&run->tls);
     free(run);
 }
 
@@ -278,6 +278,11 @@ static void on_sample_end(const struct probe_result *result, void *arg) {
 
 /* ---- starting samples ---- */
 
+/* round numbers start at 1, turns at 0 */
+static uint64_t turn_of(const struct round *round, unsigned index) {
+    return (round->number - 1) * round->planned + index;
+}
+
 static uint16_t address_of(const struct round *round, unsigned index) {
     switch (round->site->addresses) {
     case ADDRESSES_FIRST:
@@ -287,8 +292,7 @@ static uint16_t address_of(const struct round *round, unsigned index) {
     case ADDRESSES_ROTATE:
         break;
     }
-    /* round numbers start at 1, turns at 0 */
-    return (uint16_t)(((round->number - 1) * round->planned + index) % round->n_addresses);
+    return (uint16_t)(turn_of(round, index) % round->n_addresses);
 }
 
 /* Afterwards it is in flight, or it has ended as our own failure. */
@@ -311,6 +315,8 @@ static void start_sample(struct round_run *run, unsigned index) {
             .address = &round->addresses[sample->address],
             .trust = tls_use_trust(&run->tls),
             .identity = tls_use_identity(&run->tls),
+            .resolver = sampler->resolver,
+            .turn = turn_of(round, index),
             .on_end = on_sample_end,
             .arg = flight,
         };
