@@ -279,6 +279,14 @@ uint64_t engine_samples(const struct engine *engine) {
     return sum;
 }
 
+uint64_t engine_added(const struct engine *engine) {
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < engine->n_samplers; i++) {
+        sum += sampler_added(engine->samplers[i]);
+    }
+    return sum;
+}
+
 unsigned engine_running(const struct engine *engine) {
     return engine->running;
 }

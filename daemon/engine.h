@@ -86,4 +86,6 @@ uint64_t engine_unwritten(const struct engine *engine); /* records, once stopped
 bool engine_is_stuck(const struct engine *engine);
 
 uint64_t engine_samples(const struct engine *engine); /* that have ended, ever */
+uint64_t engine_added(
+    const struct engine *engine); /* beyond the sites' settings: sampler_added() */
 unsigned engine_running(const struct engine *engine); /* rounds that have not come back */

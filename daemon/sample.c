@@ -110,7 +110,7 @@ static void on_closed(const struct round *round, struct report *report, void *ar
 
 static void draw_progress(struct sampling *sampling) {
     uint64_t done = engine_samples(sampling->engine);
-    uint64_t all = 0;
+    uint64_t all = engine_added(sampling->engine);
     for (size_t i = 0; i < sampling->config->n_sites; i++) {
         all += sampling->config->sites[i].samples;
     }

@@ -1,21 +1,106 @@
+/* Addresses appear and go only between two whole answers: a lookup that failed, or of which one
+ * family stayed unanswered, is neither compared nor remembered, and a family that this machine has no
+ * route for is left out of the comparison, as it is out of the round. */
 #include "watch.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* The addresses of a round. */
+struct known {
+    char (*texts)[INET6_ADDRSTRLEN]; /* sorted as texts; NULL: no round yet */
+    size_t n;
+    bool left_out_ipv4, left_out_ipv6;
+};
+
+struct watch {
+    struct verdict verdict;
+    struct known known;
+};
+
 struct watch_list {
     struct config *config;
-    struct verdict verdicts[]; /* one a site, in its order */
+    struct watch watches[]; /* one a site, in its order */
 };
+
+static int compare_texts(const void *a, const void *b) {
+    return strcmp(a, b);
+}
+
+static bool has_address(const struct known *known, const char *text) {
+    return bsearch(text, known->texts, known->n, sizeof *known->texts, compare_texts) != NULL;
+}
+
+static bool is_left_out(const struct known *known, const char *text) {
+    return strchr(text, ':') == NULL ? known->left_out_ipv4 : known->left_out_ipv6;
+}
+
+/* Without memory there is nothing in it. */
+static struct known known_copy(const struct known *known) {
+    struct known copy = *known;
+    copy.texts = known->n > 0 ? calloc(known->n, sizeof *copy.texts) : NULL;
+    if (copy.texts == NULL) {
+        return (struct known){0};
+    }
+    memcpy(copy.texts, known->texts, known->n * sizeof *copy.texts);
+    return copy;
+}
+
+static struct known known_of(const struct report *report) {
+    struct known known = {
+        .texts = calloc(report->n_addresses, sizeof *known.texts),
+        .left_out_ipv4 = report->left_out_ipv4,
+        .left_out_ipv6 = report->left_out_ipv6,
+    };
+    if (known.texts == NULL) {
+        return known;
+    }
+    known.n = report->n_addresses;
+    for (size_t i = 0; i < known.n; i++) {
+        memcpy(known.texts[i], report->addresses[i].text, sizeof known.texts[i]);
+    }
+    qsort(known.texts, known.n, sizeof *known.texts, compare_texts);
+    return known;
+}
+
+/* Those of `of` that `other` has not, of the families that both would have. */
+static void list_new(const struct known *of, const struct known *other,
+                     char (**ret_texts)[INET6_ADDRSTRLEN], size_t *ret_n) {
+    char(*texts)[INET6_ADDRSTRLEN] = calloc(of->n, sizeof *texts);
+    size_t n = 0;
+    for (size_t i = 0; i < of->n && texts != NULL; i++) {
+        if (!is_left_out(other, of->texts[i]) && !has_address(other, of->texts[i])) {
+            memcpy(texts[n++], of->texts[i], sizeof *texts);
+        }
+    }
+    *ret_texts = texts;
+    *ret_n = n;
+}
+
+/* Out of memory costs the news of this round, not the round. */
+static void compare_addresses(struct watch *watch, struct report *report) {
+    if (report->n_addresses == 0 || report->lookup_incomplete) {
+        return;
+    }
+    struct known now = known_of(report);
+    if (now.texts == NULL) {
+        return;
+    }
+    if (watch->known.texts != NULL) {
+        list_new(&now, &watch->known, &report->appeared, &report->n_appeared);
+        list_new(&watch->known, &now, &report->gone, &report->n_gone);
+    }
+    free(watch->known.texts);
+    watch->known = now;
+}
 
 static size_t index_of(const struct watch_list *list, const struct site *site) {
     return (size_t)(site - list->config->sites);
 }
 
 struct watch_list *watch_list_new(struct config *config, const struct watch_list *before) {
-    struct watch_list *list = calloc(1, sizeof *list + config->n_sites * sizeof list->verdicts[0]);
+    struct watch_list *list = calloc(1, sizeof *list + config->n_sites * sizeof list->watches[0]);
     if (list == NULL) {
         return NULL;
     }
@@ -24,19 +109,27 @@ struct watch_list *watch_list_new(struct config *config, const struct watch_list
         const struct site *site = &config->sites[i];
         const struct site *old = before != NULL ? config_find(before->config, site->name) : NULL;
         if (old != NULL && config_same_question(old, site)) {
-            list->verdicts[i] = before->verdicts[index_of(before, old)];
+            const struct watch *watch = &before->watches[index_of(before, old)];
+            list->watches[i].verdict = watch->verdict;
+            if (old->family == site->family) {
+                list->watches[i].known = known_copy(&watch->known);
+            }
         } else {
-            verdict_init(&list->verdicts[i]);
+            verdict_init(&list->watches[i].verdict);
         }
     }
     return list;
 }
 
 void watch_list_free(struct watch_list *list) {
-    if (list != NULL) {
-        config_unref(list->config);
-        free(list);
+    if (list == NULL) {
+        return;
     }
+    for (size_t i = 0; i < list->config->n_sites; i++) {
+        free(list->watches[i].known.texts);
+    }
+    config_unref(list->config);
+    free(list);
 }
 
 static void explain(const struct report *report, char *ret_why, size_t why_size) {
@@ -71,9 +164,10 @@ bool watch_judge(struct watch_list *list, struct report *report, nsec_t began, c
     if (site == NULL || !config_same_question(site, report->site)) {
         return false;
     }
-    struct verdict *verdict = &list->verdicts[index_of(list, site)];
-    verdict_judge(verdict, began, site->interval, report->planned, report->judged, report->failed,
-                  &report->verdict);
+    struct watch *watch = &list->watches[index_of(list, site)];
+    compare_addresses(watch, report);
+    verdict_judge(&watch->verdict, began, site->interval, report->planned, report->judged,
+                  report->failed, &report->verdict);
     report->has_verdict = true;
     if (!verdict_is_change(&report->verdict)) {
         return false;

@@ -1,5 +1,5 @@
-/* What the daemon remembers of each site from round to round: its verdict. Kept over reloads by
- * name, as long as the site asks the same question. Pure. */
+/* What the daemon remembers of each site from round to round: its verdict, and the addresses of its
+ * last round. Kept over reloads by name, as long as the site asks the same question. Pure. */
 #pragma once
 
 #include "config/config.h"
@@ -13,7 +13,8 @@ struct watch_list;
 struct watch_list *watch_list_new(struct config *config, const struct watch_list *before);
 void watch_list_free(struct watch_list *list);
 
-/* Judges a closed round, which began at `began`, and puts the verdict into its report. True: the
+/* Judges a closed round, which began at `began`, and puts the verdict into its report, and which of
+ * its addresses appeared or went since the site's last round with a whole lookup. True: the
  * site's state changed in a way to tell (not from unknown to up), and `ret_why` says why in a
  * sentence. A round of a site that is gone, or asks something else by now, is not judged. */
 bool watch_judge(struct watch_list *list, struct report *report, nsec_t began, char *ret_why,

@@ -98,18 +98,24 @@ size_t text_escape(const char *bytes, size_t n, char *ret_text, size_t size) {
     return used;
 }
 
-int text_is_safe(const char *bytes, size_t n) {
+size_t text_safe_length(const char *bytes, size_t n) {
     const unsigned char *in = (const unsigned char *)bytes;
-    for (size_t i = 0; i < n;) {
+    size_t i = 0;
+    while (i < n) {
         if (in[i] >= 0x20 && in[i] < 0x7f) { /* nearly always; a file is read with this */
             i++;
             continue;
         }
         bool safe;
-        i += next(in + i, n - i, &safe);
+        size_t length = next(in + i, n - i, &safe);
         if (!safe) {
-            return 0;
+            break;
         }
+        i += length;
     }
-    return 1;
+    return i;
+}
+
+int text_is_safe(const char *bytes, size_t n) {
+    return text_safe_length(bytes, n) == n;
 }

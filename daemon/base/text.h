@@ -16,3 +16,5 @@ size_t text_escape(const char *bytes, size_t n, char *ret_text, size_t size);
 
 /* Whether text_escape() would change anything. */
 int text_is_safe(const char *bytes, size_t n);
+/* How many of the first bytes it would leave as they are. */
+size_t text_safe_length(const char *bytes, size_t n);

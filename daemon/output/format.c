@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -47,7 +48,7 @@ int format_make_line(const struct format *format, const struct record *record,
     if (ferror(to)) {
         r = -ENOMEM; /* the only way in which memory can fail */
     }
-    if (fclose(to) != 0) {
+    if (fclose(to) != 0 || line == NULL) { /* glibc's fclose() does not say */
         r = -ENOMEM;
     }
     if (r < 0) {
@@ -82,4 +83,22 @@ char *format_escape(const char *text) {
         text_escape(text, n, safe, size);
     }
     return safe;
+}
+
+static bool is_plain(const char *text) {
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                                "._:/@%+,-";
+    return *text != '\0' && text[strspn(text, plain)] == '\0';
+}
+
+char *format_word(const char *text) {
+    char *safe = format_escape(text);
+    if (safe == NULL || is_plain(safe)) {
+        return safe;
+    }
+    json_t *string = json_string(safe);
+    char *quoted = string == NULL ? NULL : json_dumps(string, JSON_ENCODE_ANY);
+    json_decref(string);
+    free(safe);
+    return quoted;
 }

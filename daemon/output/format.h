@@ -50,3 +50,7 @@ void format_time(nsec_t wall_time, char ret_text[FORMAT_TIME_BYTES]); /* UTC, mi
 
 /* The text as it may be shown (text_escape()); the caller's to free. NULL: out of memory. */
 char *format_escape(const char *text);
+
+/* The text as one word: as it is where it has no other bytes than [A-Za-z0-9._:/@%+,-], else as a
+ * JSON string. The caller's to free. NULL: out of memory. */
+char *format_word(const char *text);

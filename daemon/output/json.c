@@ -5,8 +5,9 @@
  * most 15 digits prints as that decimal with 15 digits, so values are rounded first and then
  * written with that precision: 812.102, not 812.10199999999998.
  *
- * Absent means not known, or nothing to tell: `labels`, `addresses`, `phases_ms` and `evidence` are
- * never empty. Beyond the fields that every report has, "first":true marks the extra first round of
+ * Absent means not known, or nothing to tell: `labels`, `addresses`, `appeared`, `gone`, `backends`,
+ * `phases_ms` and `evidence` are never empty. Backends beyond those that are told one by one have a
+ * key beside the others and not among them, where a server might call itself so. Beyond the fields that every report has, "first":true marks the extra first round of
  * a site with a long interval, and "left_out" names the address families that this machine has no
  * route for. */
 #include "output/format.h"
@@ -144,6 +145,21 @@ static void set_counts(struct builder *record, const struct report *report) {
         }
     }
     set_object(record, "reasons", reasons);
+    if (report->site->connection == CONNECTION_REUSE) {
+        set_integer(record, "repeated", report->repeated);
+    }
+}
+
+static void set_phases(struct builder *to, const nsec_t durations[PHASE_COUNT]) {
+    struct builder phases = build();
+    for (unsigned i = 0; i < PHASE_COUNT; i++) {
+        set_duration(&phases, phase_name((enum phase)i), durations[i]);
+    }
+    if (!phases.failed && json_object_size(phases.object) == 0) {
+        json_decref(phases.object);
+    } else {
+        set_object(to, "phases_ms", phases);
+    }
 }
 
 static void set_times(struct builder *record, const struct report *report) {
@@ -160,27 +176,48 @@ static void set_times(struct builder *record, const struct report *report) {
         set_duration(&latency, "max", report->latency.max);
         set_object(record, "latency_ms", latency);
     }
-    struct builder phases = build();
-    for (unsigned i = 0; i < PHASE_COUNT; i++) {
-        set_duration(&phases, phase_name((enum phase)i), report->phases[i]);
+    set_phases(record, report->phases);
+}
+
+/* What came from one address or backend. */
+static void set_row(struct builder *to, const char *name, const struct tally *tally, nsec_t p50) {
+    char *key = format_escape(name);
+    if (key == NULL) {
+        to->failed = true;
+        return;
     }
-    if (!phases.failed && json_object_size(phases.object) == 0) {
-        json_decref(phases.object);
-    } else {
-        set_object(record, "phases_ms", phases);
+    struct builder row = build();
+    set_tally(&row, tally);
+    set_duration(&row, "p50_ms", p50);
+    set_object(to, key, row);
+    free(key);
+}
+
+static void set_texts(struct builder *record, const char *key, char (*texts)[INET6_ADDRSTRLEN],
+                      size_t n) {
+    if (n == 0) {
+        return;
     }
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++) {
+        if (json_array_append_new(list, json_string(texts[i])) != 0) {
+            record->failed = true;
+        }
+    }
+    set(record, key, list);
 }
 
 static void set_addresses(struct builder *record, const struct report *report) {
     if (report->n_addresses > 1) {
         struct builder addresses = build();
         for (size_t i = 0; i < report->n_addresses; i++) {
-            struct builder address = build();
-            set_tally(&address, &report->addresses[i].tally);
-            set_object(&addresses, report->addresses[i].text, address);
+            set_row(&addresses, report->addresses[i].text, &report->addresses[i].tally,
+                    report->addresses[i].p50);
         }
         set_object(record, "addresses", addresses);
     }
+    set_texts(record, "appeared", report->appeared, report->n_appeared);
+    set_texts(record, "gone", report->gone, report->n_gone);
     if (report->left_out_ipv4 || report->left_out_ipv6) {
         json_t *families = json_array();
         if ((report->left_out_ipv4 && json_array_append_new(families, json_string("ipv4")) != 0) ||
@@ -188,6 +225,20 @@ static void set_addresses(struct builder *record, const struct report *report) {
             record->failed = true;
         }
         set(record, "left_out", families);
+    }
+}
+
+static void set_backends(struct builder *record, const struct report *report) {
+    if (report->n_backends > 0) {
+        struct builder backends = build();
+        for (size_t i = 0; i < report->n_backends; i++) {
+            set_row(&backends, report->backends[i].name, &report->backends[i].tally,
+                    report->backends[i].p50);
+        }
+        set_object(record, "backends", backends);
+    }
+    if (report->other_backends.n > 0) {
+        set_row(record, "other_backends", &report->other_backends, report->other_backends_p50);
     }
 }
 
@@ -211,15 +262,26 @@ static struct builder build_evidence(const struct report_evidence *evidence) {
         outcome = code;
     }
     set(&item, "outcome", json_string(outcome));
+    if (evidence->reason != REASON_NONE) {
+        set(&item, "reason", json_string(reason_name(evidence->reason)));
+    }
     if (*evidence->address != '\0') {
         set_string(&item, "address", evidence->address);
     }
+    if (*evidence->backend != '\0') {
+        set_string(&item, "backend", evidence->backend);
+    }
     set_duration(&item, "at_ms", evidence->at);
+    set_duration(&item, "took_ms", evidence->took);
+    set_phases(&item, evidence->phases);
     if (evidence->local_port != 0) {
         set_integer(&item, "local_port", evidence->local_port);
     }
     if (*evidence->words != '\0') {
         set_string(&item, "words", evidence->words);
+    }
+    if (evidence->curl != NULL) {
+        set_string(&item, "curl", evidence->curl);
     }
     return item;
 }
@@ -251,6 +313,7 @@ static int json_report(const struct report *report, const struct format_place *p
     set_counts(&record, report);
     set_times(&record, report);
     set_addresses(&record, report);
+    set_backends(&record, report);
     if (place != NULL && report->has_verdict) {
         set_verdict(&record, &report->verdict);
     }

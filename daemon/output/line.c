@@ -1,44 +1,29 @@
 /* One line a record, for people with `tail -f` and grep: TIME, then key=value in a fixed order. A
  * value with other bytes than [A-Za-z0-9._:/@%+,-] is written as a JSON string (jansson's), so a
  * space always ends a value that does not begin with a quote. Status codes come first, then error
- * classes by name; times are milliseconds with one decimal. What is not known is left out. */
+ * classes by name; times are milliseconds with one decimal. What is not known is left out.
+ *
+ * Where a site has several addresses each has a key, addr[192.0.2.1]=200:10,503:1, and so has each
+ * server that named itself, backend[b1]=200:5, or "-" for nothing. What stands in those brackets is
+ * percent-encoded, so that a key has no space, quote, bracket or = but its own, whatever a server
+ * calls itself. */
 #include "output/format.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_plain(const char *value) {
-    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-                                "._:/@%+,-";
-    return *value != '\0' && value[strspn(value, plain)] == '\0';
-}
-
 /* 0 or -ENOMEM */
 static int put_value(FILE *to, const char *key, const char *value) {
-    char *safe = format_escape(value);
-    if (safe == NULL) {
+    char *word = format_word(value);
+    if (word == NULL) {
         return -ENOMEM;
     }
-    int r = 0;
-    if (is_plain(safe)) {
-        fprintf(to, " %s=%s", key, safe);
-    } else {
-        json_t *string = json_string(safe);
-        char *quoted = string == NULL ? NULL : json_dumps(string, JSON_ENCODE_ANY);
-        if (quoted == NULL) {
-            r = -ENOMEM;
-        } else {
-            fprintf(to, " %s=%s", key, quoted);
-        }
-        free(quoted);
-        json_decref(string);
-    }
-    free(safe);
-    return r;
+    fprintf(to, " %s=%s", key, word);
+    free(word);
+    return 0;
 }
 
 static void put_duration(FILE *to, const char *key, nsec_t duration) {
@@ -69,6 +54,67 @@ static void put_tally(FILE *to, const struct tally *tally) {
     }
 }
 
+/* 200:10,503:1,reset:2 */
+static void put_row(FILE *to, const struct tally *tally) {
+    const char *before = "";
+    for (int statuses = 1; statuses >= 0; statuses--) {
+        for (size_t i = 0; i < tally->n; i++) {
+            const struct tally_row *row = &tally->rows[i];
+            if (outcome_is_status(row->outcome) != (statuses != 0)) {
+                continue;
+            }
+            if (statuses) {
+                fprintf(to, "%s%u:%u", before, (unsigned)row->outcome, row->count);
+            } else {
+                fprintf(to, "%s%s:%u", before, outcome_class_name(row->outcome), row->count);
+            }
+            before = ",";
+        }
+    }
+    if (tally->n == 0) {
+        fputc('-', to);
+    }
+}
+
+static void put_bracketed(FILE *to, const char *key, const char *name) {
+    fprintf(to, " %s[", key);
+    for (; *name != '\0'; name++) {
+        unsigned char byte = (unsigned char)*name;
+        if (isascii(byte) && (isalnum(byte) || strchr("._:/@+,-", byte) != NULL)) {
+            fputc(byte, to);
+        } else {
+            fprintf(to, "%%%02X", byte);
+        }
+    }
+    fputs("]=", to);
+}
+
+static void put_rows(FILE *to, const struct report *report) {
+    for (size_t i = 0; report->n_addresses > 1 && i < report->n_addresses; i++) {
+        put_bracketed(to, "addr", report->addresses[i].text);
+        put_row(to, &report->addresses[i].tally);
+    }
+    for (size_t i = 0; i < report->n_backends; i++) {
+        put_bracketed(to, "backend", report->backends[i].name);
+        put_row(to, &report->backends[i].tally);
+    }
+    if (report->other_backends.n > 0) {
+        fputs(" other_backends=", to);
+        put_row(to, &report->other_backends);
+    }
+}
+
+static void put_texts(FILE *to, const char *key, char (*texts)[INET6_ADDRSTRLEN], size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        if (i == 0) {
+            fprintf(to, " %s=", key);
+        } else {
+            fputc(',', to);
+        }
+        fputs(texts[i], to);
+    }
+}
+
 static int line_report(const struct report *report, const struct format_place *place, FILE *to) {
     put_start(to, report->wall_began, place);
     int r = put_value(to, "site", report->site->name);
@@ -87,6 +133,12 @@ static int line_report(const struct report *report, const struct format_place *p
     put_duration(to, "took", report->took);
     put_duration(to, "late", report->late);
     fprintf(to, " skipped=%" PRIu64, report->skipped);
+    if (report->site->connection == CONNECTION_REUSE) {
+        fprintf(to, " repeated=%u", report->repeated);
+    }
+    put_rows(to, report);
+    put_texts(to, "appeared", report->appeared, report->n_appeared);
+    put_texts(to, "gone", report->gone, report->n_gone);
     r = put_value(to, "url", report->site->url_given);
     fputc('\n', to);
     return r;

@@ -146,7 +146,7 @@ static void say_body(struct words *words, const struct rule *rule, enum met met,
     switch (rule->kind) {
     case RULE_PRESENT:
     case RULE_ABSENT:
-        assert(!"a rule for headers");
+        assert(false); /* rules for headers */
         break;
     case RULE_EQUALS:
         words_add(words, "its %s%zu bytes are not %s", first, answer->body_bytes,

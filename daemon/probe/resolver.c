@@ -303,6 +303,20 @@ static outcome_t failure_of(const struct resolver_lookup *lookup, const char **r
     return nxdomain ? OUTCOME_DNS_NXDOMAIN : OUTCOME_DNS_FAILURE;
 }
 
+/* Whether every family that was asked for was answered, if only with "there is none". */
+static bool is_complete(const struct resolver_lookup *lookup) {
+    for (int i = 0; i < 2; i++) {
+        const struct query *query = &lookup->queries[i];
+        bool answered = query->state == QUERY_ENDED &&
+                        (query->status == ARES_SUCCESS || query->status == ARES_ENODATA ||
+                         query->status == ARES_ENOTFOUND);
+        if (query->state != QUERY_UNWANTED && !answered) {
+            return false;
+        }
+    }
+    return !lookup->unsent && !lookup->out_of_memory;
+}
+
 static void tell(struct resolver_lookup *lookup) {
     struct resolver_result result = {.took = lookup->literal ? NSEC_UNKNOWN
                                                              : clock_now() - lookup->started};
@@ -310,7 +324,9 @@ static void tell(struct resolver_lookup *lookup) {
     if (lookup->addresses.n > 0) {
         addresses_leave_out_unrouted(&lookup->addresses, &result.left_out_ipv4,
                                      &result.left_out_ipv6);
+        result.incomplete = !is_complete(lookup);
         addresses_sort(&lookup->addresses);
+        result.incomplete = !is_complete(lookup);
         result.addresses = lookup->addresses.list;
         result.n_addresses = lookup->addresses.n;
         lookup->addresses = (struct addresses){0};

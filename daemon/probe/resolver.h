@@ -16,6 +16,8 @@ struct resolver_result {
         *addresses; /* sorted by bytes, none twice; the receiver's to free; NULL if none */
     size_t n_addresses;
     bool left_out_ipv4, left_out_ipv6; /* resolved, but this machine has no route for that family */
+    bool incomplete;                   /* a family that was asked for has not been answered: there
+                                          may be more addresses */
     nsec_t took;                       /* NSEC_UNKNOWN: nothing was asked (a literal) */
     const char *words;                 /* why it failed; static storage, valid for ever */
 };

@@ -18,6 +18,7 @@ struct report_latency {                   /* of the samples that got a status; n
 struct report_address {
     char text[INET6_ADDRSTRLEN];
     struct tally tally;
+    nsec_t p50; /* of its samples with a status; NSEC_UNKNOWN: it had none */
 };
 
 #define REPORT_BACKENDS_MOST 32 /* the most frequent; the rest are counted together */
@@ -25,6 +26,7 @@ struct report_address {
 struct report_backend {
     char name[PROBE_BACKEND_BYTES];
     struct tally tally;
+    nsec_t p50; /* as above */
 };
 
 struct report_evidence {
@@ -37,7 +39,8 @@ struct report_evidence {
     nsec_t phases[PHASE_COUNT];
     uint16_t local_port; /* 0: not known */
     char words[ROUND_WORDS_BYTES];
-    char *curl; /* a command line that repeats the request; NULL: never had an address */
+    char *curl; /* a command line that repeats the request (curl_line.h); NULL: it never had an
+                   address, or there is no such line */
 };
 
 struct report {
@@ -58,15 +61,19 @@ struct report {
         *addresses; /* in the order of the round's; every address, tallied or not */
     size_t n_addresses;
     bool left_out_ipv4, left_out_ipv6;
-    char (*appeared)[INET6_ADDRSTRLEN]; /* addresses that the site's last round did not have */
+    bool lookup_incomplete; /* there may be more addresses */
+    char (
+        *appeared)[INET6_ADDRSTRLEN]; /* addresses that the site's last round did not have; whoever
+                                           knows that round sets these two */
     size_t n_appeared;
     char (*gone)[INET6_ADDRSTRLEN]; /* those that it had and this one has not */
     size_t n_gone;
     struct report_backend
         *backends; /* by frequency, then name; those that did not say are in none */
     size_t n_backends;
-    struct tally other_backends; /* beyond REPORT_BACKENDS_MOST */
-    unsigned repeated;           /* requests that libcurl sent again by itself */
+    struct tally other_backends; /* those beyond REPORT_BACKENDS_MOST, together; empty: none */
+    nsec_t other_backends_p50;
+    unsigned repeated; /* requests that libcurl sent again by itself */
     struct report_evidence *evidence;
     size_t n_evidence;
 

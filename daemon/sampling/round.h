@@ -12,9 +12,12 @@
 #define ROUND_EVIDENCE_EACH 3  /* failed samples of one outcome and reason that keep their words */
 #define ROUND_EVIDENCE_MOST 48 /* in all */
 #define ROUND_WORDS_BYTES   PROBE_WORDS_BYTES
+#define ROUND_BACKENDS_MOST 1024   /* told apart: an answer may name itself as it likes */
+#define ROUND_PLANNED_MOST  200000 /* samples of a round; its addresses are a name server's word */
 
 struct round_backend {
-    char name[PROBE_BACKEND_BYTES]; /* already escaped */
+    char name[PROBE_BACKEND_BYTES]; /* already escaped; empty: all that came too late to be told
+                                       apart */
 };
 
 struct round_evidence {
@@ -43,6 +46,7 @@ struct round {
     struct address *addresses; /* sorted by bytes */
     size_t n_addresses;
     bool left_out_ipv4, left_out_ipv6; /* resolved, but no route for that family on this machine */
+    bool lookup_incomplete;            /* there may be more addresses than the lookup found */
     struct sample *samples;            /* `planned` of them, each with exactly one outcome */
     unsigned planned;                  /* site->samples; with addresses: each, for every address */
     struct round_backend *backends;    /* in order of appearance */
@@ -57,3 +61,12 @@ struct round {
 /* Takes a reference on `config`, which `site` must belong to. NULL: out of memory. */
 struct round *round_new(struct config *config, const struct site *site);
 void round_free(struct round *round); /* not while it runs */
+
+/* For the sampler, when the addresses are known and no sample has started: with addresses: each, plans
+ * the site's samples for every one of them. 0; -ENOMEM, or -E2BIG: over ROUND_PLANNED_MOST; then
+ * nothing has changed. */
+int round_plan_addresses(struct round *round);
+
+/* The index of that backend, which becomes one of the round's if it was none; SAMPLE_NO_BACKEND for an
+ * empty name, or without memory. */
+uint16_t round_find_backend(struct round *round, const char *name);

@@ -6,6 +6,11 @@
  * start a sample but for the loop's limit joins a line, which is kept in the order in which the
  * rounds were handed over: the oldest takes all it may before the next gets any.
  *
+ * With `addresses: each` every address is a row of its own: sample k goes to address k mod n, and
+ * `concurrency` holds for each row, not for the round. So an address that swallows every packet
+ * keeps its own places and nobody else's, and the deadline, worked out for N samples at that
+ * concurrency, is enough for n times N of them. Otherwise a round is a single row.
+ *
  * The deadline ends what is in flight as the time-out of its phase, which is the site's, and what
  * never started as not_sent, which is ours. A stop makes that `aborted`.
  *
@@ -21,6 +26,7 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,6 +34,12 @@
 struct flight {
     struct round_run *round_run;
     struct probe_run *probe_run; /* NULL: not in flight */
+};
+
+/* Samples that share `concurrency`, in their order: of n rows, row r has r, r + n, r + 2n … */
+struct row {
+    unsigned started; /* the first of them that have started, or never will */
+    unsigned in_flight;
 };
 
 struct round_run {
@@ -40,13 +52,14 @@ struct round_run {
     struct resolver_lookup *lookup;
     struct probe_lane *lane;
     struct tls_use tls;
-    struct event start;    /* of the next sample */
-    struct event deadline; /* of the round */
-    unsigned started;      /* samples 0..started-1 have started, or never will */
+    struct event start;     /* of the next sample */
+    struct event deadline;  /* of the round */
+    struct flight *flights; /* of every planned sample */
+    struct row *rows;
+    unsigned n_rows;
     unsigned in_flight;
     unsigned open; /* samples without an outcome */
     bool ending;   /* end_in_flight() is at it */
-    struct flight flights[];
 };
 
 struct sampler {
@@ -64,6 +77,7 @@ struct sampler {
     bool stopping;
     struct mail stop_mails[2]; /* by enum sampler_stop */
     _Atomic uint64_t ended;    /* samples; for whoever looks on */
+    _Atomic uint64_t added;    /* to what was planned, by lookups */
 };
 
 static void pump(struct round_run *run);
@@ -148,14 +162,20 @@ static void end_sample(struct round_run *run, unsigned index, outcome_t outcome,
 
 static void end_unstarted(struct round_run *run, outcome_t outcome, const char *words) {
     enum reason reason = outcome_is_judged(outcome) ? REASON_ERROR : REASON_NONE;
-    while (run->started < run->round->planned) {
-        end_sample(run, run->started++, outcome, reason, words);
+    for (unsigned i = 0; i < run->round->planned; i++) {
+        struct row *row = &run->rows[i % run->n_rows];
+        if (row->started == i / run->n_rows) {
+            row->started++;
+            end_sample(run, i, outcome, reason, words);
+        }
     }
 }
 
 static void run_free(struct round_run *run) {
     event_del(&run->start);
     event_del(&run->deadline);
+    free(run->flights);
+    free(run->rows);
     tls_use_clear(&run->tls);
     free(run);
 }
@@ -202,12 +222,31 @@ static nsec_t start_of(const struct round *round, unsigned index) {
     return round->began + round->site->spread / round->planned * index;
 }
 
+/* The sample that starts next: the first of all rows that have a place free. False: there is none.
+ */
+static bool find_next(const struct round_run *run, unsigned *ret_index) {
+    const struct round *round = run->round;
+    if (run->lookup != NULL) {
+        return false;
+    }
+    unsigned next = round->planned;
+    for (unsigned r = 0; r < run->n_rows; r++) {
+        const struct row *row = &run->rows[r];
+        unsigned index = row->started * run->n_rows + r;
+        if (row->in_flight < round->site->concurrency && index < next) {
+            next = index;
+        }
+    }
+    *ret_index = next;
+    return next < round->planned;
+}
+
 /* Whether it has a sample that could start now, but for the loop's limit. */
 static bool may_start(const struct round_run *run) {
     const struct round *round = run->round;
     nsec_t now = clock_now();
-    return run->lookup == NULL && run->started < round->planned &&
-           run->in_flight < round->site->concurrency && now >= start_of(round, run->started) &&
+    unsigned next;
+    return find_next(run, &next) && now >= start_of(round, next) &&
            now - round->began < round->site->deadline;
 }
 
@@ -222,7 +261,9 @@ static void on_sample_end(const struct probe_result *result, void *arg) {
     sample->local_port = result->local_port;
     memcpy(sample->phases, result->phases, sizeof sample->phases);
     sample->repeated = result->repeated;
+    sample->backend = round_find_backend(run->round, result->backend);
     end_sample(run, index, result->outcome, result->reason, result->words);
+    run->rows[index % run->n_rows].in_flight--;
     run->in_flight--;
     sampler->in_flight--;
     if (!run->ending) { /* else whoever ends them closes the round */
@@ -246,19 +287,21 @@ static uint16_t address_of(const struct round *round, unsigned index) {
     switch (round->site->addresses) {
     case ADDRESSES_FIRST:
         return 0;
-    case ADDRESSES_ROTATE:
     case ADDRESSES_EACH:
+        return (uint16_t)(index % round->n_addresses);
+    case ADDRESSES_ROTATE:
         break;
     }
     return (uint16_t)(turn_of(round, index) % round->n_addresses);
 }
 
 /* Afterwards it is in flight, or it has ended as our own failure. */
-static void start_sample(struct round_run *run) {
+static void start_sample(struct round_run *run, unsigned index) {
     struct sampler *sampler = run->sampler;
     struct round *round = run->round;
-    unsigned index = run->started++;
+    struct row *row = &run->rows[index % run->n_rows];
     struct sample *sample = &round->samples[index];
+    row->started++;
     int r = 0;
     if (run->lane == NULL) {
         r = sampler->probe->lane_open(sampler->engine, round->site, &run->lane);
@@ -279,6 +322,7 @@ static void start_sample(struct round_run *run) {
         };
         r = sampler->probe->start(run->lane, &request, &flight->probe_run);
         if (r == 0) {
+            row->in_flight++;
             run->in_flight++;
             sampler->in_flight++;
             return;
@@ -294,13 +338,13 @@ static void start_sample(struct round_run *run) {
 static void pump(struct round_run *run) {
     struct sampler *sampler = run->sampler;
     struct round *round = run->round;
-    while (run->lookup == NULL && run->started < round->planned &&
-           run->in_flight < round->site->concurrency) {
+    unsigned next;
+    while (find_next(run, &next)) {
         nsec_t now = clock_now();
         if (now - round->began >= round->site->deadline) {
             break; /* on_deadline() is due, and late itself */
         }
-        nsec_t wait = start_of(round, run->started) - now;
+        nsec_t wait = start_of(round, next) - now;
         if (wait > 0) {
             struct timeval delay = loop_timeval(wait);
             if (event_add(&run->start, &delay) != 0) {
@@ -312,7 +356,7 @@ static void pump(struct round_run *run) {
             wait_in_line(run);
             break;
         }
-        start_sample(run);
+        start_sample(run, next);
     }
     close_if_done(run);
 }
@@ -325,7 +369,7 @@ static void on_start_due(evutil_socket_t fd, short what, void *arg) {
 
 static void end_in_flight(struct round_run *run, outcome_t forced) {
     run->ending = true; /* they shall not close the round */
-    for (unsigned i = 0; i < run->started; i++) {
+    for (unsigned i = 0; i < run->round->planned; i++) {
         if (run->flights[i].probe_run != NULL) {
             run->sampler->probe->end(run->flights[i].probe_run, forced);
         }
@@ -346,6 +390,49 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg) {
     close_if_done(run);
 }
 
+/* Makes room for what is planned. 0 or -ENOMEM: as before. */
+static int make_room(struct round_run *run, unsigned n_rows) {
+    unsigned planned = run->round->planned;
+    struct flight *flights = calloc(planned, sizeof *flights);
+    struct row *rows = calloc(n_rows, sizeof *rows);
+    if (flights == NULL || rows == NULL) {
+        free(flights);
+        free(rows);
+        return -ENOMEM;
+    }
+    for (unsigned i = 0; i < planned; i++) {
+        flights[i].round_run = run;
+    }
+    free(run->flights);
+    free(run->rows);
+    run->flights = flights;
+    run->rows = rows;
+    run->n_rows = n_rows;
+    run->open = planned;
+    return 0;
+}
+
+/* The addresses are known, and so is how many samples there are. Without room for so
+ * many there are as many as before, and all end. */
+static void plan(struct round_run *run) {
+    struct round *round = run->round;
+    unsigned before = round->planned;
+    int r = round_plan_addresses(round);
+    if (r == 0 && round->planned > before) {
+        r = make_room(run, (unsigned)round->n_addresses);
+    }
+    if (r == 0) {
+        atomic_fetch_add_explicit(&run->sampler->added, round->planned - before,
+                                  memory_order_relaxed);
+        return;
+    }
+    char words[128];
+    snprintf(words, sizeof words, "%u samples for each of %zu addresses: %s", before,
+             round->n_addresses, r == -E2BIG ? "too many for a round" : strerror(-r));
+    round->planned = before; /* if there was room for the samples alone */
+    end_unstarted(run, OUTCOME_LOCAL_RESOURCE, words);
+}
+
 static void on_resolved(struct resolver_result *result, void *arg) {
     struct round_run *run = arg;
     struct round *round = run->round;
@@ -355,8 +442,11 @@ static void on_resolved(struct resolver_result *result, void *arg) {
     round->n_addresses = result->n_addresses;
     round->left_out_ipv4 = result->left_out_ipv4;
     round->left_out_ipv6 = result->left_out_ipv6;
+    round->lookup_incomplete = result->incomplete;
     if (result->outcome != OUTCOME_NONE) {
         end_unstarted(run, result->outcome, result->words);
+    } else {
+        plan(run);
     }
     if (!run->ending) {
         pump(run);
@@ -366,21 +456,17 @@ static void on_resolved(struct resolver_result *result, void *arg) {
 /* ---- the beginning of a round ---- */
 
 static struct round_run *run_new(struct sampler *sampler, struct round *round) {
-    struct round_run *run = calloc(1, sizeof *run + round->planned * sizeof run->flights[0]);
+    struct round_run *run = calloc(1, sizeof *run);
     if (run == NULL) {
         return NULL;
     }
     run->sampler = sampler;
     run->round = round;
     run->order = sampler->order++;
-    run->open = round->planned;
-    for (unsigned i = 0; i < round->planned; i++) {
-        run->flights[i].round_run = run;
-    }
     event_assign(&run->start, loop_base(sampler->loop), -1, 0, on_start_due, run);
     event_assign(&run->deadline, loop_base(sampler->loop), -1, 0, on_deadline, run);
     struct timeval deadline = loop_timeval(round->site->deadline);
-    if (event_add(&run->deadline, &deadline) != 0) {
+    if (make_room(run, 1) != 0 || event_add(&run->deadline, &deadline) != 0) {
         run_free(run);
         return NULL;
     }
@@ -564,4 +650,8 @@ void sampler_free(struct sampler *sampler) {
 
 uint64_t sampler_ended(const struct sampler *sampler) {
     return atomic_load_explicit(&sampler->ended, memory_order_relaxed);
+}
+
+uint64_t sampler_added(const struct sampler *sampler) {
+    return atomic_load_explicit(&sampler->added, memory_order_relaxed);
 }

@@ -12,6 +12,12 @@ from lab import (add_case, case, check_log, check_report, main, parse_json,  # n
 BOOT = "0123456789abcdef" * 2
 
 
+def evidence(**changes):
+    return {"outcome": "503", "reason": "status", "address": "192.0.2.2", "backend": "b1",
+            "at_ms": 1.0, "took_ms": 3.0, "phases_ms": {"connect": 0.5}, "local_port": 4711,
+            "words": "expected 200-399", "curl": "curl http://shop/", **changes}
+
+
 def report(seq=1, number=1, second=0, **changes):
     made = {
         "v": 1, "record": "report", "boot": BOOT, "seq": seq,
@@ -19,8 +25,14 @@ def report(seq=1, number=1, second=0, **changes):
         "round": number, "planned": 4, "judged": 3, "codes": {"200": 2, "503": 1},
         "errors": {"not_sent": 1}, "failed": 1, "reasons": {"status": 1}, "late_ms": 1.0,
         "skipped": 0, "took_ms": 9.5,
-        "addresses": {"192.0.2.1": {"codes": {"200": 2}, "errors": {}},
-                      "192.0.2.2": {"codes": {"503": 1}, "errors": {}}}}
+        "latency_ms": {"min": 1.0, "mean": 2.0, "p50": 2.0, "p90": 3.0, "max": 3.0},
+        "phases_ms": {"connect": 0.5},
+        "addresses": {"192.0.2.1": {"codes": {"200": 2}, "errors": {}, "p50_ms": 1.0},
+                      "192.0.2.2": {"codes": {"503": 1}, "errors": {}, "p50_ms": 3.0}},
+        "appeared": ["192.0.2.2"], "gone": ["192.0.2.3"],
+        "backends": {"b1": {"codes": {"200": 1, "503": 1}, "errors": {}}},
+        "other_backends": {"codes": {"200": 1}, "errors": {}},
+        "evidence": [evidence()]}
     made.update(changes)
     return made
 
@@ -55,6 +67,39 @@ for name, changes in {
         "addresses that do not add up": {
             "addresses": {"192.0.2.1": {"codes": {"200": 2}, "errors": {}},
                           "192.0.2.2": {"codes": {}, "errors": {}}}},
+        "a row with an outcome of nothing": {
+            "addresses": {"192.0.2.1": {"codes": {"200": 2, "404": 0}, "errors": {}},
+                          "192.0.2.2": {"codes": {"503": 1}, "errors": {}}}},
+        "backends that are more than all": {
+            "backends": {"b1": {"codes": {"200": 2}, "errors": {}}}},
+        "others without backends": {"backends": {}, "evidence": [evidence(backend="b9")]},
+        "too many backends": {
+            "planned": 37, "judged": 36, "codes": {"200": 35, "503": 1},
+            "addresses": {"192.0.2.1": {"codes": {"200": 35}, "errors": {}},
+                          "192.0.2.2": {"codes": {"503": 1}, "errors": {}}},
+            "backends": {f"b{i}": {"codes": {"200": 1}, "errors": {}} for i in range(33)}},
+        "an address that appeared and is not there": {"appeared": ["192.0.2.9"]},
+        "an address that is gone and there": {"gone": ["192.0.2.1"]},
+        "an address that came and went": {"appeared": ["192.0.2.2"], "gone": ["192.0.2.2"]},
+        "a reason that does not exist": {"reasons": {"weather": 1}},
+        "an error that is no failure": {"errors": {"not_sent": 1, "reset": 0}},
+        "percentiles out of order": {
+            "latency_ms": {"min": 1.0, "mean": 2.0, "p50": 4.0, "p90": 3.0, "max": 3.0}},
+        "a p99 of a few": {"latency_ms": {"min": 1.0, "mean": 2.0, "p50": 2.0, "p90": 3.0,
+                                          "p99": 3.0, "max": 3.0}},
+        "no latency of answers": {"latency_ms": None},
+        "a phase that does not exist": {"phases_ms": {"lunch": 1.0}},
+        "evidence of what was not seen": {"evidence": [evidence(outcome="502")]},
+        "evidence of a reason that failed nothing": {"evidence": [evidence(reason="body")]},
+        "evidence without a reason": {"evidence": [
+            {key: value for key, value in evidence().items() if key != "reason"}]},
+        "a failure without evidence": {"evidence": []},
+        "evidence out of order": {"evidence": [dict(reversed(evidence().items()))]},
+        "more evidence than may be": {"evidence": [evidence()] * 4},
+        "evidence from elsewhere": {"evidence": [evidence(address="192.0.2.9")]},
+        "phases longer than their sample": {"evidence": [evidence(phases_ms={"connect": 3.5})]},
+        "a curl line to nowhere": {"evidence": [
+            {key: value for key, value in evidence().items() if key not in ("address", "at_ms")}]},
         "a lone address": {"addresses": {"192.0.2.1": {"codes": {"200": 2, "503": 1},
                                                        "errors": {}}}},
 }.items():
@@ -62,7 +107,8 @@ for name, changes in {
 
 
 def _refuse_report(changes):
-    assert refused(check_report, report(**changes))
+    made = report(**changes)
+    assert refused(check_report, {key: value for key, value in made.items() if value is not None})
 
 
 @case
@@ -106,6 +152,15 @@ def formats_are_read(_lab):
     record, = parse_line('2026-11-22T10:06:00.123Z seq=17 site="a b" 200=18 reset=1 p50=11.9\n')
     assert record == {"time": "2026-11-22T10:06:00.123Z", "seq": "17", "site": "a b",
                       "p50": "11.9", "outcomes": {"200": 18, "reset": 1}}
+    rows, = parse_text("report for: http://a/\nsaw 200: 3 times\nat 192.0.2.1 saw 200: 2 times\n"
+                       'at ::1 saw 200: 1 times\nfrom b1 saw 200: 1 times\n'
+                       'from "b 2" saw 200: 1 times\nfrom other backends saw 200: 1 times\n')
+    assert rows.addresses == {"192.0.2.1": {"200": 2}, "::1": {"200": 1}}
+    assert rows.backends == {"b1": {"200": 1}, "b 2": {"200": 1}} and rows.others == {"200": 1}
+    record, = parse_line("2026-11-22T10:06:00.123Z 200=2 reset=1 addr[::1]=200:2,reset:1 "
+                         "addr[192.0.2.1]=- backend[b%202]=200:1 other_backends=200:1\n")
+    assert record["addresses"] == {"::1": {"200": 2, "reset": 1}, "192.0.2.1": {}}
+    assert record["backends"] == {"b 2": {"200": 1}}
     assert parse_json(json.dumps(report()) + "\n") == [report()]
 
 
@@ -115,6 +170,12 @@ for name, (parse, text) in {
         "a foreign line": (parse_text, "report for: http://a/\nsaw 200 18 times\n"),
         "an outcome before any report": (parse_text, "saw 200: 1 times\n"),
         "an outcome twice": (parse_line, "2026-11-22T10:06:00.123Z 200=1 200=1\n"),
+        "rows that do not add up": (
+            parse_text, "report for: http://a/\nsaw 200: 3 times\nat ::1 saw 200: 2 times\n"),
+        "a row of more than all": (
+            parse_line, "2026-11-22T10:06:00.123Z 200=1 backend[b1]=200:2\n"),
+        "a row twice": (
+            parse_line, "2026-11-22T10:06:00.123Z 200=2 addr[::1]=200:1 addr[::1]=200:1\n"),
         "a bare space": (parse_line, "2026-11-22T10:06:00.123Z site=a b 200=1\n"),
         "an escape sequence": (parse_line, "2026-11-22T10:06:00.123Z site=\x1b[1m\n"),
 }.items():

@@ -38,6 +38,7 @@ static struct record *make_record(struct source *source) {
     report->round = source->posted + 1;
     report->wall_began = clock_wall_now();
     report->planned = report->judged = 1;
+    report->latency = (struct report_latency){.n = 1, .p99 = NSEC_UNKNOWN};
     for (unsigned i = 0; i < PHASE_COUNT; i++) {
         report->phases[i] = NSEC_UNKNOWN;
     }

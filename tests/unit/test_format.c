@@ -38,6 +38,28 @@ static void add_address(struct report *report, size_t i, const char *text) {
     struct report_address *address = &report->addresses[i];
     strcpy(address->text, text);
     tally_init(&address->tally);
+    address->p50 = NSEC_UNKNOWN;
+}
+
+static struct report_evidence *add_evidence(struct report *report, outcome_t outcome) {
+    report->evidence =
+        realloc(report->evidence, (report->n_evidence + 1) * sizeof *report->evidence);
+    struct report_evidence *evidence = &report->evidence[report->n_evidence++];
+    *evidence =
+        (struct report_evidence){.outcome = outcome, .at = NSEC_UNKNOWN, .took = NSEC_UNKNOWN};
+    for (unsigned i = 0; i < PHASE_COUNT; i++) {
+        evidence->phases[i] = NSEC_UNKNOWN;
+    }
+    return evidence;
+}
+
+static void add_backend(struct report *report, const char *name, outcome_t outcome,
+                        unsigned count) {
+    struct report_backend *backend = &report->backends[report->n_backends++];
+    snprintf(backend->name, sizeof backend->name, "%.60s", name);
+    tally_init(&backend->tally);
+    make_add(&backend->tally, outcome, count);
+    backend->p50 = NSEC_UNKNOWN;
 }
 
 /* The example of the design notes. */
@@ -82,11 +104,11 @@ static struct report *degraded_report(void) {
         .window_low = 0.03432,
         .window_high = 0.13749,
     };
-    report->n_evidence = 1;
-    report->evidence = calloc(1, sizeof *report->evidence);
-    report->evidence[0] = (struct report_evidence){
-        .outcome = 503, .address = "192.0.2.2", .at = MSEC(104.2), .local_port = 40112};
-    strcpy(report->evidence[0].words, "The requested URL returned error: 503");
+    struct report_evidence *evidence = add_evidence(report, 503);
+    strcpy(evidence->address, "192.0.2.2");
+    evidence->at = MSEC(104.2);
+    evidence->local_port = 40112;
+    strcpy(evidence->words, "The requested URL returned error: 503");
     return report;
 }
 
@@ -132,13 +154,71 @@ static struct report *hostile_report(void) {
     report->has_verdict = true;
     report->verdict =
         (struct verdict_result){.from = STATE_DOWN, .to = STATE_DOWN, .level = 1, .window_high = 1};
-    report->n_evidence = 2;
-    report->evidence = calloc(2, sizeof *report->evidence);
-    report->evidence[0].outcome = OUTCOME_TRUNCATED;
-    report->evidence[0].at = NSEC_UNKNOWN;
-    snprintf(report->evidence[0].words, sizeof report->evidence[0].words, "%s", HOSTILE);
-    report->evidence[1].outcome = 999;
-    strcpy(report->evidence[1].address, "2001:db8::1");
+    struct report_evidence *evidence = add_evidence(report, OUTCOME_TRUNCATED);
+    evidence->reason = REASON_ERROR;
+    snprintf(evidence->words, sizeof evidence->words, "%s", HOSTILE);
+    snprintf(evidence->backend, sizeof evidence->backend, "%.60s", HOSTILE);
+    evidence->curl = strdup(HOSTILE);
+    evidence = add_evidence(report, 999);
+    strcpy(evidence->address, "2001:db8::1");
+    evidence->at = evidence->took = 0;
+    report->backends = calloc(REPORT_BACKENDS_MOST, sizeof *report->backends);
+    add_backend(report, HOSTILE, 999, 30);
+    add_backend(report, "other", 999, 10);
+    make_add(&report->other_backends, 999, 10);
+    make_add(&report->other_backends, OUTCOME_TRUNCATED, 5);
+    report->other_backends_p50 = NSEC_UNKNOWN;
+    return report;
+}
+
+static const struct site kept = {
+    .name = "kept",
+    .url_given = "https://kept.example.org/",
+    .connection = CONNECTION_REUSE,
+};
+
+/* Two addresses of two families, servers that name themselves, and everything told of a sample. */
+static struct report *wide_report(void) {
+    struct report *report = make_report(&kept, 3);
+    report->planned = report->judged = 6;
+    report->failed = 2;
+    report->repeated = 1;
+    make_add(&report->tally, 200, 4);
+    make_add(&report->tally, 503, 1);
+    make_add(&report->tally, OUTCOME_TLS_VERIFY, 1);
+    report->reasons[REASON_STATUS] = report->reasons[REASON_ERROR] = 1;
+    report->took = MSEC(31);
+    report->n_addresses = 3;
+    report->addresses = calloc(3, sizeof *report->addresses);
+    add_address(report, 0, "192.0.2.1");
+    make_add(&report->addresses[0].tally, 200, 3);
+    report->addresses[0].p50 = MSEC(1.5);
+    add_address(report, 1, "192.0.2.77"); /* had no turn */
+    add_address(report, 2, "2001:db8::1");
+    make_add(&report->addresses[2].tally, 200, 1);
+    make_add(&report->addresses[2].tally, 503, 1);
+    make_add(&report->addresses[2].tally, OUTCOME_TLS_VERIFY, 1);
+    report->addresses[2].p50 = MSEC(9);
+    report->appeared = calloc(2, sizeof *report->appeared);
+    strcpy(report->appeared[report->n_appeared++], "192.0.2.77");
+    strcpy(report->appeared[report->n_appeared++], "2001:db8::1");
+    report->gone = calloc(1, sizeof *report->gone);
+    strcpy(report->gone[report->n_gone++], "192.0.2.9");
+    report->backends = calloc(REPORT_BACKENDS_MOST, sizeof *report->backends);
+    add_backend(report, "b1", 200, 4);
+    report->backends[0].p50 = MSEC(2);
+    add_backend(report, "b 2]=%", 503, 1);
+    struct report_evidence *evidence = add_evidence(report, 503);
+    evidence->reason = REASON_STATUS;
+    strcpy(evidence->address, "2001:db8::1");
+    strcpy(evidence->backend, "b 2]=%");
+    evidence->at = MSEC(1);
+    evidence->took = MSEC(9.25);
+    evidence->phases[PHASE_CONNECT] = MSEC(0.25);
+    evidence->phases[PHASE_FIRST_BYTE] = MSEC(8.5);
+    evidence->local_port = 40113;
+    strcpy(evidence->words, "expected a status of 200-399");
+    evidence->curl = strdup("curl -q -sS -i --connect-to '::[2001:db8::1]:443' https://kept/");
     return report;
 }
 
@@ -149,7 +229,7 @@ static char *write_all(const struct format *format, bool with_places) {
     FILE *to = open_memstream(&text, &n);
     struct format_place numbered = {.boot = BOOT, .seq = 17};
     const struct format_place *place = with_places ? &numbered : NULL;
-    struct report *reports[] = {degraded_report(), empty_report(), hostile_report()};
+    struct report *reports[] = {degraded_report(), empty_report(), hostile_report(), wide_report()};
     for (size_t i = 0; i < sizeof reports / sizeof *reports; i++, numbered.seq++) {
         ck_assert_int_eq(format->report(reports[i], place, to), 0);
         report_free(reports[i]);
@@ -239,7 +319,7 @@ START_TEST(sample_is_written_to_the_letter) {
 }
 END_TEST
 
-/* Byte for byte what the design notes show, keys and digits. */
+/* Byte for byte what the design notes show, keys and digits; and rows for the addresses. */
 START_TEST(the_examples_of_the_design_notes_come_out) {
     static const char json[] =
         "{\"v\":1,\"record\":\"report\",\"boot\":\"" BOOT "\",\"seq\":17,"
@@ -259,10 +339,13 @@ START_TEST(the_examples_of_the_design_notes_come_out) {
     static const char line[] =
         "2026-11-22T10:06:00.123Z seq=17 site=shop state=degraded planned=20 failed=2 200=18 503=1 "
         "connect_timeout=1 p50=11.9 max=40.7 took=812.1 late=0.4 skipped=0 "
+        "addr[192.0.2.1]=200:10 addr[192.0.2.2]=200:8,503:1,connect_timeout:1 "
         "url=https://shop.example.org/\n";
     static const char text[] =
         "report for: https://shop.example.org/\n"
-        "saw 200: 18 times\nsaw 503: 1 times\nsaw connect_timeout: 1 times\n";
+        "saw 200: 18 times\nsaw 503: 1 times\nsaw connect_timeout: 1 times\n"
+        "at 192.0.2.1 saw 200: 10 times\nat 192.0.2.2 saw 200: 8 times\n"
+        "at 192.0.2.2 saw 503: 1 times\nat 192.0.2.2 saw connect_timeout: 1 times\n";
     const char *const expected[] = {text, line, json};
     struct format_place place = {.boot = BOOT, .seq = 17};
     struct record *record = record_new_report(degraded_report());
@@ -291,7 +374,7 @@ START_TEST(every_json_line_parses_and_keeps_its_numbers) {
         }
         json_decref(object);
     }
-    ck_assert_int_eq(lines, 6);
+    ck_assert_int_eq(lines, 7);
     free(text);
 }
 END_TEST

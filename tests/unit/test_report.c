@@ -5,12 +5,19 @@
 #include "memory.h"
 
 #include <check.h>
+#include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static struct config config;
-static struct site site = {.name = "shop"};
+static struct site site = {
+    .name = "shop",
+    .url = {.text = "http://shop.test/", .host = "shop.test", .port = 80},
+    .user_agent = "tallyd/test",
+    .timeout = 5 * NSEC_PER_SEC,
+};
 
 static struct round *closed_round(unsigned samples) {
     site.samples = samples;
@@ -196,6 +203,98 @@ START_TEST(each_address_has_a_tally_of_its_own) {
 }
 END_TEST
 
+START_TEST(each_address_has_the_median_of_its_own_samples) {
+    struct round *round = closed_round(6);
+    add_addresses(round, 3);
+    static const nsec_t took[] = {5, 900, 3, 700, 4};
+    for (unsigned i = 0; i < 5; i++) {
+        answer(round, i, 200, took[i]);
+        round->samples[i].address = i % 2;
+    }
+    error(round, 5, OUTCOME_RESET);
+    round->samples[5].address = 2;
+    struct report *report = reported(round);
+    ck_assert_int_eq(report->addresses[0].p50, 4);
+    ck_assert_int_eq(report->addresses[1].p50, 700);
+    ck_assert_int_eq(report->addresses[2].p50, NSEC_UNKNOWN);
+    report_free(report);
+}
+END_TEST
+
+/* Sample i was answered by backend `of[i]`, -1: it did not say. */
+static void add_backends(struct round *round, const int *of) {
+    for (unsigned i = 0; i < round->planned; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "b%d", of[i]);
+        if (of[i] >= 0) {
+            round->samples[i].backend = round_find_backend(round, name);
+        }
+    }
+}
+
+START_TEST(backends_are_told_by_frequency_then_name) {
+    struct round *round = closed_round(8);
+    answer_all(round);
+    add_backends(round, (const int[]){3, 1, 2, 2, -1, 3, 2, 1});
+    answer(round, 5, 503, 9);
+    struct report *report = reported(round);
+    ck_assert_uint_eq(report->n_backends, 3);
+    ck_assert_str_eq(report->backends[0].name, "b2");
+    ck_assert_uint_eq(tally_count(&report->backends[0].tally, 200), 3);
+    ck_assert_int_eq(report->backends[0].p50, 4); /* of 3 4 7 */
+    ck_assert_str_eq(report->backends[1].name, "b1");
+    ck_assert_str_eq(report->backends[2].name, "b3");
+    ck_assert_uint_eq(tally_count(&report->backends[2].tally, 503), 1);
+    ck_assert_uint_eq(report->other_backends.n, 0);
+    ck_assert_int_eq(report->other_backends_p50, NSEC_UNKNOWN);
+    report_free(report);
+}
+END_TEST
+
+START_TEST(backends_beyond_the_most_are_counted_together) {
+    enum { BACKENDS = REPORT_BACKENDS_MOST + 3 };
+    struct round *round = closed_round(2 * BACKENDS - 3);
+    int of[2 * BACKENDS];
+    for (int i = 0; i < 2 * BACKENDS - 3; i++) {
+        of[i] = i % BACKENDS; /* the last three have a single sample */
+    }
+    answer_all(round);
+    add_backends(round, of);
+    struct report *report = reported(round);
+    ck_assert_uint_eq(report->n_backends, REPORT_BACKENDS_MOST);
+    for (size_t i = 0; i < report->n_backends; i++) {
+        ck_assert_uint_eq(tally_sum(&report->backends[i].tally), 2);
+    }
+    ck_assert_uint_eq(tally_count(&report->other_backends, 200), 3);
+    ck_assert_int_eq(report->other_backends_p50, REPORT_BACKENDS_MOST + 2); /* of 33 34 35 */
+    report_free(report);
+}
+END_TEST
+
+START_TEST(backends_that_could_not_be_told_apart_are_among_the_others) {
+    struct round *round = closed_round(3);
+    answer_all(round);
+    add_backends(round, (const int[]){1, 2, 2});
+    strcpy(round->backends[1].name, "");
+    struct report *report = reported(round);
+    ck_assert_uint_eq(report->n_backends, 1);
+    ck_assert_str_eq(report->backends[0].name, "b1");
+    ck_assert_uint_eq(tally_sum(&report->other_backends), 2);
+    report_free(report);
+}
+END_TEST
+
+START_TEST(requests_that_were_repeated_are_summed_up) {
+    struct round *round = closed_round(3);
+    answer_all(round);
+    round->samples[0].repeated = 1;
+    round->samples[2].repeated = 2;
+    struct report *report = reported(round);
+    ck_assert_uint_eq(report->repeated, 3);
+    report_free(report);
+}
+END_TEST
+
 START_TEST(evidence_names_its_outcome_address_and_words) {
     struct round *round = closed_round(2);
     add_addresses(round, 2);
@@ -203,6 +302,8 @@ START_TEST(evidence_names_its_outcome_address_and_words) {
     round->samples[0].address = 1;
     round->samples[0].at = 104200;
     round->samples[0].local_port = 40112;
+    round->samples[0].phases[PHASE_CONNECT] = 3;
+    round->samples[0].backend = round_find_backend(round, "b7");
     error(round, 1, OUTCOME_DNS_TIMEOUT);
     add_evidence(round, 2);
     round->evidence[0].sample = 1;
@@ -215,12 +316,53 @@ START_TEST(evidence_names_its_outcome_address_and_words) {
     ck_assert_int_eq(report->evidence[0].at, NSEC_UNKNOWN);
     ck_assert_uint_eq(report->evidence[0].local_port, 0);
     ck_assert_str_eq(report->evidence[0].words, "");
+    ck_assert_uint_eq(report->evidence[0].reason, REASON_ERROR);
+    ck_assert_int_eq(report->evidence[0].took, NSEC_UNKNOWN);
+    ck_assert_str_eq(report->evidence[0].backend, "");
+    ck_assert_ptr_null(report->evidence[0].curl);
     ck_assert_uint_eq(report->evidence[1].outcome, 503);
     ck_assert_str_eq(report->evidence[1].address, "192.0.2.2");
     ck_assert_int_eq(report->evidence[1].at, 104200);
     ck_assert_uint_eq(report->evidence[1].local_port, 40112);
     ck_assert_str_eq(report->evidence[1].words, "some words");
+    ck_assert_uint_eq(report->evidence[1].reason, REASON_STATUS);
+    ck_assert_int_eq(report->evidence[1].took, 5);
+    ck_assert_int_eq(report->evidence[1].phases[PHASE_CONNECT], 3);
+    ck_assert_int_eq(report->evidence[1].phases[PHASE_TLS], NSEC_UNKNOWN);
+    ck_assert_str_eq(report->evidence[1].backend, "b7");
+    ck_assert_ptr_nonnull(strstr(report->evidence[1].curl, "--connect-to ::192.0.2.2:80 "));
     report_free(report);
+}
+END_TEST
+
+START_TEST(curl_lines_are_bounded_over_all_evidence) {
+    static char headers[15][1001];
+    static struct header header[15];
+    for (size_t i = 0; i < 15; i++) {
+        memset(headers[i], 'x', 1000);
+        header[i] = (struct header){.name = "X-Long", .value = headers[i]};
+    }
+    site.request.headers = header;
+    site.request.n_headers = 15;
+    struct round *round = closed_round(ROUND_EVIDENCE_MOST);
+    add_addresses(round, 1);
+    add_evidence(round, ROUND_EVIDENCE_MOST);
+    for (unsigned i = 0; i < ROUND_EVIDENCE_MOST; i++) {
+        answer(round, i, 503, 1);
+        round->samples[i].address = 0;
+        round->evidence[i].sample = i;
+    }
+    struct report *report = reported(round);
+    size_t bytes = 0, lines = 0;
+    for (size_t i = 0; i < report->n_evidence; i++) {
+        lines += report->evidence[i].curl != NULL;
+        bytes += report->evidence[i].curl != NULL ? strlen(report->evidence[i].curl) : 0;
+    }
+    ck_assert_uint_ge(lines, 16);
+    ck_assert_uint_lt(lines, ROUND_EVIDENCE_MOST);
+    ck_assert_uint_le(bytes, 256 << 10);
+    report_free(report);
+    site.request = (struct request_config){0};
 }
 END_TEST
 
@@ -234,6 +376,11 @@ static void random_sample(struct chance *chance, struct round *round, unsigned i
     if (round->n_addresses > 0 && chance_below(chance, 4) > 0) {
         round->samples[i].address = (uint16_t)chance_below(chance, round->n_addresses);
     }
+    if (chance_below(chance, 3) > 0) {
+        char name[16];
+        snprintf(name, sizeof name, "b%u", (unsigned)chance_below(chance, 60));
+        round->samples[i].backend = round_find_backend(round, name);
+    }
 }
 
 START_TEST(the_numbers_add_up_whatever_happened) {
@@ -243,7 +390,7 @@ START_TEST(the_numbers_add_up_whatever_happened) {
         if (chance_below(&chance, 3) > 0) {
             add_addresses(round, 1 + chance_below(&chance, 9));
         }
-        unsigned ours = 0, bad = 0, placed = 0;
+        unsigned ours = 0, bad = 0, placed = 0, named = 0;
         for (unsigned i = 0; i < round->planned; i++) {
             random_sample(&chance, round, i);
             const struct sample *sample = &round->samples[i];
@@ -251,6 +398,7 @@ START_TEST(the_numbers_add_up_whatever_happened) {
                     sample->outcome == OUTCOME_LOCAL_RESOURCE;
             bad += sample->reason != REASON_NONE;
             placed += sample->address != SAMPLE_NO_ADDRESS;
+            named += sample->backend != SAMPLE_NO_BACKEND;
         }
         struct report *report = report_new(round);
         ck_assert_uint_eq(tally_sum(&report->tally), round->planned);
@@ -262,6 +410,17 @@ START_TEST(the_numbers_add_up_whatever_happened) {
             by_address += tally_sum(&report->addresses[i].tally);
         }
         ck_assert_uint_eq(by_address, placed);
+        unsigned by_backend = tally_sum(&report->other_backends), before = UINT_MAX;
+        for (size_t i = 0; i < report->n_backends; i++) {
+            unsigned of_backend = tally_sum(&report->backends[i].tally);
+            ck_assert_uint_le(of_backend, before);
+            before = of_backend;
+            by_backend += of_backend;
+        }
+        ck_assert_uint_eq(by_backend, named);
+        ck_assert_uint_eq(report->n_backends, round->n_backends < REPORT_BACKENDS_MOST
+                                                  ? round->n_backends
+                                                  : REPORT_BACKENDS_MOST);
         report_free(report);
         round_free(round);
     }
@@ -308,6 +467,7 @@ START_TEST(without_memory_there_is_no_report_and_no_reference) {
     add_evidence(round, 1);
     round->samples[0].address = 0;
     round->samples[1].address = 1;
+    add_backends(round, (const int[]){1, 2, -1});
     size_t k = 0;
     struct report *report = NULL;
     while (report == NULL) {
@@ -316,7 +476,8 @@ START_TEST(without_memory_there_is_no_report_and_no_reference) {
         ck_assert_uint_eq(config_refs, report == NULL ? 1 : 2);
     }
     memory_left = SIZE_MAX;
-    ck_assert_uint_gt(k, 7); /* the report, addresses, evidence, scratch, three tallies */
+    /* the report, addresses, evidence, scratch, five tallies, backends, their places and ranks */
+    ck_assert_uint_gt(k, 12);
     report_free(report);
     round_free(round);
 }
@@ -332,6 +493,12 @@ int main(void) {
     tcase_add_test(tests, a_round_without_a_status_has_no_latency);
     tcase_add_test(tests, phases_are_medians_of_the_samples_that_reached_them);
     tcase_add_test(tests, each_address_has_a_tally_of_its_own);
+    tcase_add_test(tests, each_address_has_the_median_of_its_own_samples);
+    tcase_add_test(tests, backends_are_told_by_frequency_then_name);
+    tcase_add_test(tests, backends_beyond_the_most_are_counted_together);
+    tcase_add_test(tests, backends_that_could_not_be_told_apart_are_among_the_others);
+    tcase_add_test(tests, requests_that_were_repeated_are_summed_up);
+    tcase_add_test(tests, curl_lines_are_bounded_over_all_evidence);
     tcase_add_test(tests, evidence_names_its_outcome_address_and_words);
     tcase_add_test(tests, the_numbers_add_up_whatever_happened);
     tcase_add_test_raise_signal(tests, a_sample_that_has_not_ended_is_a_mistake, SIGABRT);

@@ -1,129 +1,18 @@
-/* The resolver against a small DNS server in a thread of this process, whose answers depend on the
- * first label of the name. */
+/* The resolver against a small DNS server in a thread of this process. */
 #include "probe/resolver.h"
 
 #include "base/loop.h"
 
-#include <arpa/inet.h>
+#include "name_server.h"
+
 #include <check.h>
 #include <event2/event.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-enum { TYPE_A = 1, TYPE_AAAA = 28 };
-enum { RCODE_OK = 0, RCODE_SERVFAIL = 2, RCODE_NXDOMAIN = 3 };
-enum { SILENT = -1 };
-
-/* ---- the server ---- */
-
-static struct {
-    int fd;
-    uint16_t port;
-    pthread_t thread;
-    atomic_uint questions;
-} server;
-
-static int answer_of(const char *label, int type, unsigned *ret_addresses) {
-    *ret_addresses = 0;
-    if (strcmp(label, "silent") == 0 || (strcmp(label, "drop6") == 0 && type == TYPE_AAAA)) {
-        return SILENT;
-    }
-    if (strcmp(label, "nx") == 0) {
-        return RCODE_NXDOMAIN;
-    }
-    if (strcmp(label, "zero") == 0 && type == TYPE_A) {
-        *ret_addresses = 1;
-        return RCODE_OK;
-    }
-    if (strcmp(label, "fail") == 0) {
-        return RCODE_SERVFAIL;
-    }
-    if (strcmp(label, "none") == 0) {
-        return RCODE_OK;
-    }
-    if (type == TYPE_A) {
-        *ret_addresses = strcmp(label, "thirty") == 0 ? 30 : 1;
-    } else if (strcmp(label, "both") == 0) {
-        *ret_addresses = 1;
-    }
-    return RCODE_OK;
-}
-
-static size_t append_address(unsigned char *to, int type, unsigned i, bool zero) {
-    unsigned char head[12] = {0xc0, 12, 0, (unsigned char)type, 0, 1};
-    size_t n = type == TYPE_A ? 4 : 16;
-    head[11] = (unsigned char)n;
-    memcpy(to, head, sizeof head);
-    memset(to + sizeof head, 0, n);
-    if (type == TYPE_A && !zero) {
-        /* in descending order, to be sorted */
-        const unsigned char address[4] = {127, 0, 1, (unsigned char)(200 - i)};
-        memcpy(to + sizeof head, address, 4);
-    } else if (!zero) {
-        to[sizeof head + 15] = 1; /* ::1 */
-    }
-    return sizeof head + n;
-}
-
-static void *serve(void *arg) {
-    (void)arg;
-    for (;;) {
-        unsigned char message[2048];
-        struct sockaddr_in from;
-        socklen_t size = sizeof from;
-        ssize_t n = recvfrom(server.fd, message, 512, 0, (struct sockaddr *)&from, &size);
-        if (n < 17) {
-            return NULL; /* told to stop by an empty datagram */
-        }
-        atomic_fetch_add(&server.questions, 1);
-        char label[64] = "";
-        memcpy(label, message + 13, message[12]);
-        size_t end = 12;
-        while (message[end] != 0) {
-            end += message[end] + 1u;
-        }
-        int type = message[end + 2];
-        end += 5;
-        unsigned addresses;
-        int rcode = answer_of(label, type, &addresses);
-        if (rcode == SILENT) {
-            continue;
-        }
-        message[2] = 0x81;
-        message[3] = (unsigned char)(0x80 | rcode);
-        message[7] = (unsigned char)addresses;
-        memset(message + 8, 0, 4); /* no EDNS in the answer */
-        for (unsigned i = 0; i < addresses; i++) {
-            end += append_address(message + end, type, i, strcmp(label, "zero") == 0);
-        }
-        sendto(server.fd, message, end, 0, (struct sockaddr *)&from, size);
-    }
-}
-
-static void server_start(void) {
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof at;
-    server.fd = socket(AF_INET, SOCK_DGRAM, 0);
-    ck_assert_int_eq(bind(server.fd, (struct sockaddr *)&at, size), 0);
-    getsockname(server.fd, (struct sockaddr *)&at, &size);
-    server.port = ntohs(at.sin_port);
-    pthread_create(&server.thread, NULL, serve, NULL);
-}
-
-static void server_stop(void) {
-    struct sockaddr_in at = {.sin_family = AF_INET,
-                             .sin_port = htons(server.port),
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    sendto(server.fd, "", 0, 0, (struct sockaddr *)&at, sizeof at);
-    pthread_join(server.thread, NULL);
-    close(server.fd);
-}
 
 /* ---- the resolver ---- */
 
@@ -198,6 +87,7 @@ START_TEST(literals_are_never_asked_for) {
         ck_assert_uint_eq(result->outcome, OUTCOME_NONE);
         ck_assert_uint_eq(result->n_addresses, 1);
         ck_assert_str_eq(result->addresses[0].text, literals[i]);
+        ck_assert(!result->incomplete);
         ck_assert_int_eq(result->took, NSEC_UNKNOWN);
     }
     ck_assert_uint_eq(atomic_load(&server.questions), 0);
@@ -218,6 +108,7 @@ END_TEST
 START_TEST(both_families_are_asked_and_one_can_be_chosen) {
     const struct resolver_result *result = look_up("both.test.", FAMILY_ANY, long_enough);
     ck_assert_uint_eq(result->n_addresses, 2 - (result->left_out_ipv6 ? 1 : 0));
+    ck_assert(!result->incomplete);
     ck_assert_int_eq(result->addresses[0].family, AF_INET);
     result = look_up("both.test.", FAMILY_IPV4, long_enough);
     ck_assert_uint_eq(result->n_addresses, 1);
@@ -249,6 +140,7 @@ START_TEST(at_the_limit_what_is_known_is_used) {
     const struct resolver_result *result = look_up("drop6.test.", FAMILY_ANY, limit);
     ck_assert_uint_eq(result->outcome, OUTCOME_NONE);
     ck_assert_uint_eq(result->n_addresses, 1);
+    ck_assert(result->incomplete);
     ck_assert_int_ge(result->took, limit);
 }
 END_TEST

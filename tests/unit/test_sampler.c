@@ -5,14 +5,14 @@
 #include "config/config.h"
 #include "probe/probe.h"
 
-#include <arpa/inet.h>
+#include "name_server.h"
+
 #include <check.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 enum { ROUNDS_MOST = 64 };
 
@@ -20,10 +20,13 @@ enum { ROUNDS_MOST = 64 };
 
 /* What the fake does, and what it saw. Set before the sampler starts, read after it has ended. */
 static struct {
-    nsec_t takes; /* of a sample; 0: it hangs until ended */
-    int refuse;   /* start() fails with this */
+    nsec_t takes;           /* of a sample; 0: it hangs until ended */
+    int refuse;             /* start() fails with this */
+    const char *black_hole; /* samples to this address hang */
+    bool names_backends;    /* by their address */
     unsigned in_flight, most_in_flight, lanes, started;
-    const struct site *order[4096]; /* whose sample started, one after the other */
+    unsigned by_address[256], most_by_address; /* in flight, by the address' last byte */
+    const struct site *order[4096];            /* whose sample started, one after the other */
 } fake;
 
 struct probe_engine {
@@ -78,6 +81,10 @@ static void finish(struct probe_run *run, outcome_t outcome) {
                                   .reason = failed ? REASON_ERROR : REASON_NONE,
                                   .took = clock_now() - run->started};
     struct probe_request request = run->request;
+    if (fake.names_backends) {
+        snprintf(result.backend, sizeof result.backend, "b-%s", request.address->text);
+    }
+    fake.by_address[request.address->bytes[3]]--;
     fake.in_flight--;
     run->lane->in_flight--;
     event_free(run->due);
@@ -101,7 +108,9 @@ static int fake_start(struct probe_lane *lane, const struct probe_request *reque
     run->request = *request;
     run->started = clock_now();
     run->due = event_new(lane->engine->base, -1, 0, on_due, run);
-    if (fake.takes > 0) {
+    bool hangs = fake.takes == 0 ||
+                 (fake.black_hole != NULL && strcmp(fake.black_hole, request->address->text) == 0);
+    if (!hangs) {
         struct timeval delay = loop_timeval(fake.takes);
         event_add(run->due, &delay);
     }
@@ -109,6 +118,10 @@ static int fake_start(struct probe_lane *lane, const struct probe_request *reque
     fake.order[fake.started++] = request->site;
     if (++fake.in_flight > fake.most_in_flight) {
         fake.most_in_flight = fake.in_flight;
+    }
+    unsigned *of_address = &fake.by_address[request->address->bytes[3]];
+    if (++*of_address > fake.most_by_address) {
+        fake.most_by_address = *of_address;
     }
     *ret_run = run;
     return 0;
@@ -135,6 +148,7 @@ static struct sampler *sampler;
 static struct config *config;
 static struct round *closed[ROUNDS_MOST];
 static unsigned n_closed, n_expected;
+static uint64_t n_added;
 
 static void on_closed(struct round *round) {
     closed[n_closed++] = round;
@@ -143,24 +157,10 @@ static void on_closed(struct round *round) {
     }
 }
 
-static char server[32];
-static char *servers[] = {server};
+static char csv[32];
+static char *servers[] = {csv};
 
-static void silent_server(void) {
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof at;
-    int fd = socket(AF_INET, SOCK_DGRAM, 0); /* until the test's process ends */
-    ck_assert_int_eq(bind(fd, (struct sockaddr *)&at, size), 0);
-    getsockname(fd, (struct sockaddr *)&at, &size);
-    snprintf(server, sizeof server, "127.0.0.1:%u", ntohs(at.sin_port));
-    config->resolver_servers = servers;
-    config->n_resolver_servers = 1;
-    config->resolver_timeout = 2 * NSEC_PER_SEC;
-    config->resolver_tries = 1;
-}
-
-/* `n` sites of one URL, alike but for their names; the test may change them. The name server is a socket
- * that never answers. */
+/* `n` sites of one URL, alike but for their names; the test may change them. */
 static void start_for(unsigned n, unsigned samples, unsigned concurrency, unsigned max_in_flight,
                       const char *url) {
     const char *urls[ROUNDS_MOST], *origins[ROUNDS_MOST];
@@ -177,7 +177,12 @@ static void start_for(unsigned n, unsigned samples, unsigned concurrency, unsign
     struct config_messages messages = {0};
     ck_assert_int_eq(config_from_urls(&settings, &messages, &config), 0);
     config_messages_clear(&messages);
-    silent_server();
+    server_start();
+    snprintf(csv, sizeof csv, "127.0.0.1:%u", server.port);
+    config->resolver_servers = servers;
+    config->n_resolver_servers = 1;
+    config->resolver_timeout = 2 * NSEC_PER_SEC;
+    config->resolver_tries = 1;
     ck_assert_int_eq(loop_new("control", NULL, &control), 0);
     struct sampler_options options = {.name = "sampling",
                                       .control = control,
@@ -213,8 +218,10 @@ static void finish_all(void) {
         ck_assert_uint_eq(ended, round->planned);
         ck_assert_int_ge(round->ended, round->began);
     }
+    n_added = sampler_added(sampler);
     sampler_free(sampler);
     loop_free(control);
+    server_stop();
     ck_assert_uint_eq(fake.in_flight, 0);
     ck_assert_uint_eq(fake.lanes, 0);
 }
@@ -295,7 +302,7 @@ END_TEST
 
 START_TEST(a_name_that_is_unknown_at_the_deadline_is_a_dns_timeout) {
     fake.takes = NSEC_PER_MSEC;
-    start_for(2, 4, 4, 100, "http://silent.test/");
+    start_for(2, 4, 4, 100, "http://silent.test./");
     config->sites[0].deadline = config->sites[0].dns_timeout = 600 * NSEC_PER_MSEC;
     config->sites[1].deadline = 500 * NSEC_PER_MSEC; /* before the lookup's own limit */
     n_expected = 3;
@@ -435,6 +442,150 @@ START_TEST(a_higher_limit_takes_effect_at_once) {
 }
 END_TEST
 
+static unsigned count_at(const struct round *round, unsigned address, outcome_t outcome) {
+    unsigned n = 0;
+    for (unsigned i = 0; i < round->planned; i++) {
+        n += round->samples[i].address == address && round->samples[i].outcome == outcome;
+    }
+    return n;
+}
+
+START_TEST(samples_go_to_the_addresses_in_turn_from_round_to_round) {
+    fake.takes = NSEC_PER_MSEC;
+    start_for(1, 4, 4, 100, "http://three.test./");
+    n_expected = 1;
+    struct round *round = round_new(config, &config->sites[0]);
+    round->number = 3;
+    round->due = clock_now();
+    sampler_begin(sampler, round);
+    finish_all();
+    ck_assert_uint_eq(closed[0]->planned, 4);
+    for (unsigned k = 0; k < 4; k++) {
+        ck_assert_uint_eq(closed[0]->samples[k].address, (2 * 4 + k) % 3);
+    }
+    ck_assert_uint_eq(n_added, 0);
+    clear();
+}
+END_TEST
+
+START_TEST(with_each_every_address_gets_all_samples) {
+    fake.takes = NSEC_PER_MSEC;
+    fake.names_backends = true;
+    start_for(1, 4, 2, 100, "http://three.test./");
+    config->sites[0].addresses = ADDRESSES_EACH;
+    config->sites[0].spread = 60 * NSEC_PER_MSEC;
+    n_expected = 2;
+    begin(0);
+    begin(0);
+    finish_all();
+    ck_assert_uint_eq(n_added, 2 * 8);
+    for (unsigned i = 0; i < 2; i++) {
+        const struct round *round = closed[i];
+        ck_assert_uint_eq(round->planned, 12);
+        ck_assert_uint_eq(round->n_backends, 3);
+        for (unsigned k = 0; k < 12; k++) {
+            const struct sample *sample = &round->samples[k];
+            ck_assert_uint_eq(sample->outcome, 200);
+            ck_assert_uint_eq(sample->address, k % 3);
+            ck_assert_int_ge(sample->at, 5 * NSEC_PER_MSEC * k); /* spread over all twelve */
+            ck_assert_str_eq(round->backends[sample->backend].name + 2,
+                             round->addresses[k % 3].text);
+        }
+    }
+    clear();
+}
+END_TEST
+
+START_TEST(with_each_an_address_that_hangs_holds_up_no_other) {
+    fake.takes = NSEC_PER_MSEC;
+    fake.black_hole = "127.0.1.199";
+    start_for(1, 6, 2, 100, "http://three.test./");
+    config->sites[0].addresses = ADDRESSES_EACH;
+    config->sites[0].deadline = 800 * NSEC_PER_MSEC;
+    n_expected = 1;
+    begin(0);
+    finish_all();
+    const struct round *round = closed[0];
+    ck_assert_uint_eq(round->planned, 18);
+    ck_assert_str_eq(round->addresses[1].text, fake.black_hole);
+    ck_assert_uint_eq(count_at(round, 0, 200), 6);
+    ck_assert_uint_eq(count_at(round, 2, 200), 6);
+    ck_assert_uint_eq(count_at(round, 1, OUTCOME_FIRST_BYTE_TIMEOUT), 2);
+    ck_assert_uint_eq(count(round, OUTCOME_NOT_SENT), 4);
+    for (unsigned k = 0; k < 18; k++) {
+        const struct sample *sample = &round->samples[k];
+        ck_assert(sample->outcome != 200 || sample->at < 400 * NSEC_PER_MSEC);
+        ck_assert(sample->outcome != OUTCOME_NOT_SENT || k % 3 == 1);
+    }
+    ck_assert_uint_eq(fake.most_by_address, 2);
+    ck_assert_uint_eq(fake.most_in_flight, 6);
+    clear();
+}
+END_TEST
+
+START_TEST(with_each_the_loops_limit_holds_over_all_addresses) {
+    fake.takes = NSEC_PER_MSEC;
+    start_for(2, 5, 5, 4, "http://thirty.test./");
+    config->sites[0].addresses = config->sites[1].addresses = ADDRESSES_EACH;
+    n_expected = 2;
+    begin(0);
+    begin(1);
+    finish_all();
+    ck_assert_uint_eq(fake.most_in_flight, 4);
+    ck_assert_uint_eq(fake.started, 300);
+    clear();
+}
+END_TEST
+
+START_TEST(with_each_a_failed_lookup_plans_no_more_than_the_samples) {
+    fake.takes = NSEC_PER_MSEC;
+    start_for(1, 5, 5, 100, "http://nx.test./");
+    config->sites[0].addresses = ADDRESSES_EACH;
+    n_expected = 1;
+    begin(0);
+    finish_all();
+    ck_assert_uint_eq(closed[0]->planned, 5);
+    ck_assert_uint_eq(count(closed[0], OUTCOME_DNS_NXDOMAIN), 5);
+    ck_assert_uint_eq(n_added, 0);
+    clear();
+}
+END_TEST
+
+START_TEST(with_each_more_samples_than_a_round_can_have_are_our_own_failure) {
+    fake.takes = NSEC_PER_MSEC;
+    start_for(1, 10000, 5, 100, "http://thirty.test./");
+    config->sites[0].addresses = ADDRESSES_EACH;
+    n_expected = 1;
+    begin(0);
+    finish_all();
+    ck_assert_uint_eq(closed[0]->planned, 10000);
+    ck_assert_uint_eq(count(closed[0], OUTCOME_LOCAL_RESOURCE), 10000);
+    ck_assert_str_eq(closed[0]->evidence[0].words,
+                     "10000 samples for each of 30 addresses: too many for a round");
+    ck_assert_uint_eq(fake.started, 0);
+    clear();
+}
+END_TEST
+
+START_TEST(with_each_a_stop_ends_every_sample_once) {
+    fake.takes = 0;
+    start_for(1, 4, 2, 100, "http://three.test./");
+    config->sites[0].addresses = ADDRESSES_EACH;
+    config->sites[0].deadline = 10 * NSEC_PER_SEC;
+    n_expected = 1;
+    begin(0);
+    nsec_t until = clock_now() + 5 * NSEC_PER_SEC;
+    while (sampler_added(sampler) == 0 && clock_now() < until) {
+        usleep(1000);
+    }
+    sampler_stop(sampler, SAMPLER_STOP_NOW);
+    finish_all();
+    ck_assert_uint_eq(closed[0]->planned, 12);
+    ck_assert_uint_eq(count(closed[0], OUTCOME_ABORTED), 12);
+    clear();
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("sampler");
     TCase *tests = tcase_create("sampler");
@@ -452,6 +603,13 @@ int main(void) {
     tcase_add_test(tests, a_sample_that_cannot_start_is_our_own_failure);
     tcase_add_test(tests, https_without_a_trust_store_is_never_sent);
     tcase_add_test(tests, a_higher_limit_takes_effect_at_once);
+    tcase_add_test(tests, samples_go_to_the_addresses_in_turn_from_round_to_round);
+    tcase_add_test(tests, with_each_every_address_gets_all_samples);
+    tcase_add_test(tests, with_each_an_address_that_hangs_holds_up_no_other);
+    tcase_add_test(tests, with_each_the_loops_limit_holds_over_all_addresses);
+    tcase_add_test(tests, with_each_a_failed_lookup_plans_no_more_than_the_samples);
+    tcase_add_test(tests, with_each_more_samples_than_a_round_can_have_are_our_own_failure);
+    tcase_add_test(tests, with_each_a_stop_ends_every_sample_once);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
