@@ -265,6 +265,7 @@ static const struct option long_options[] = {
     {"timeout", required_argument, NULL, OPTION_TIMEOUT},
     {"max-in-flight", required_argument, NULL, OPTION_MAX_IN_FLIGHT},
     {"cacert", required_argument, NULL, OPTION_CACERT},
+    {"verbose", no_argument, NULL, 'v'},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
@@ -293,7 +294,7 @@ static bool parse(int argc, char **argv, struct config_urls *settings, struct ur
                   int *ret_status) {
     *ret_status = EXIT_USAGE;
     int c;
-    while ((c = getopt_long(argc, argv, "-n:j:f:h", long_options, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, "-n:j:f:vh", long_options, NULL)) != -1) {
         bool ok = true;
         switch (c) {
         case 1:
@@ -312,6 +313,9 @@ static bool parse(int argc, char **argv, struct config_urls *settings, struct ur
             sample_usage();
             *ret_status = EXIT_MET;
             return false;
+        case 'v':
+            settings->format = format_full.name;
+            break;
         case OPTION_FORMAT:
             ok = parse_format(optarg, settings);
             break;

@@ -13,6 +13,7 @@ static const struct format *const formats[] = {
     &format_text,
     &format_line,
     &format_json,
+    &format_full,
 };
 
 const struct format *format_at(size_t i) {
@@ -101,4 +102,32 @@ char *format_word(const char *text) {
     json_decref(string);
     free(safe);
     return quoted;
+}
+
+unsigned format_columns(const char *text) {
+    unsigned columns = 0;
+    for (; *text != '\0'; text++) {
+        columns += ((unsigned char)*text & 0xc0) != 0x80;
+    }
+    return columns;
+}
+
+const char *format_outcome(outcome_t outcome, char ret_text[FORMAT_OUTCOME_BYTES]) {
+    if (outcome_is_status(outcome)) {
+        snprintf(ret_text, FORMAT_OUTCOME_BYTES, "%u", (unsigned)outcome);
+    } else {
+        snprintf(ret_text, FORMAT_OUTCOME_BYTES, "%s", outcome_class_name(outcome));
+    }
+    return ret_text;
+}
+
+const char *format_ms(nsec_t duration, char ret_text[FORMAT_MS_BYTES]) {
+    double ms = (double)duration / (double)NSEC_PER_MSEC;
+    if (duration == NSEC_UNKNOWN) {
+        snprintf(ret_text, FORMAT_MS_BYTES, "-");
+    } else {
+        int digits = ms < 0.9995 ? 3 : ms < 9.995 ? 2 : ms < 99.95 ? 1 : 0;
+        snprintf(ret_text, FORMAT_MS_BYTES, "%.*f", digits, ms);
+    }
+    return ret_text;
 }

@@ -25,7 +25,7 @@ struct format {
     bool has_places; /* false: records carry neither seq nor boot; there are no events, no losses */
     /* Each writes one record with its final newline to `to`. 0 or -ENOMEM; errors of `to` itself
      * are for the caller to see (ferror). `event` is NULL without places, and `loss` then serves
-     * for a torn line alone. */
+     * for a torn line alone; both are NULL in a format that is only for a terminal. */
     int (*report)(const struct report *report, const struct format_place *place, FILE *to);
     int (*event)(const struct event_record *event, const struct format_place *place, FILE *to);
     int (*loss)(const struct format_loss *loss, const struct format_place *place, FILE *to);
@@ -33,7 +33,7 @@ struct format {
     bool (*resembles)(const char *line, size_t n);
 };
 
-extern const struct format format_text, format_line, format_json;
+extern const struct format format_text, format_line, format_json, format_full;
 
 const struct format *format_find(const char *name); /* NULL: unknown */
 const struct format *format_at(size_t i);           /* NULL past the end */
@@ -54,3 +54,18 @@ char *format_escape(const char *text);
 /* The text as one word: as it is where it has no other bytes than [A-Za-z0-9._:/@%+,-], else as a
  * JSON string. The caller's to free. NULL: out of memory. */
 char *format_word(const char *text);
+
+/* The report as every text begins: its URL, and each outcome with its count. 0 or -ENOMEM. */
+int format_classic(const struct report *report, FILE *to);
+
+#define FORMAT_COLUMNS 80 /* of a terminal */
+
+/* How many of them a safe text takes; wide characters count as one. */
+unsigned format_columns(const char *text);
+
+#define FORMAT_OUTCOME_BYTES 32
+const char *format_outcome(outcome_t outcome, char ret_text[FORMAT_OUTCOME_BYTES]);
+
+/* Milliseconds with three digits that count; "-" for NSEC_UNKNOWN. */
+#define FORMAT_MS_BYTES 24
+const char *format_ms(nsec_t duration, char ret_text[FORMAT_MS_BYTES]);

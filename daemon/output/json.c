@@ -255,13 +255,8 @@ static void set_verdict(struct builder *record, const struct verdict_result *ver
 
 static struct builder build_evidence(const struct report_evidence *evidence) {
     struct builder item = build();
-    char code[8];
-    const char *outcome = outcome_class_name(evidence->outcome);
-    if (outcome == NULL) {
-        snprintf(code, sizeof code, "%u", (unsigned)evidence->outcome);
-        outcome = code;
-    }
-    set(&item, "outcome", json_string(outcome));
+    char outcome[FORMAT_OUTCOME_BYTES];
+    set(&item, "outcome", json_string(format_outcome(evidence->outcome, outcome)));
     if (evidence->reason != REASON_NONE) {
         set(&item, "reason", json_string(reason_name(evidence->reason)));
     }

@@ -63,11 +63,8 @@ static void put_row(FILE *to, const struct tally *tally) {
             if (outcome_is_status(row->outcome) != (statuses != 0)) {
                 continue;
             }
-            if (statuses) {
-                fprintf(to, "%s%u:%u", before, (unsigned)row->outcome, row->count);
-            } else {
-                fprintf(to, "%s%s:%u", before, outcome_class_name(row->outcome), row->count);
-            }
+            char outcome[FORMAT_OUTCOME_BYTES];
+            fprintf(to, "%s%s:%u", before, format_outcome(row->outcome, outcome), row->count);
             before = ",";
         }
     }

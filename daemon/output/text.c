@@ -18,12 +18,9 @@ static void put_tally(FILE *to, const char *before, const char *name, const stru
             if (outcome_is_status(row->outcome) != (statuses != 0)) {
                 continue;
             }
-            fprintf(to, "%s%s%ssaw ", before, name, *name != '\0' ? " " : "");
-            if (statuses) {
-                fprintf(to, "%u: %u times\n", (unsigned)row->outcome, row->count);
-            } else {
-                fprintf(to, "%s: %u times\n", outcome_class_name(row->outcome), row->count);
-            }
+            char outcome[FORMAT_OUTCOME_BYTES];
+            fprintf(to, "%s%s%ssaw %s: %u times\n", before, name, *name != '\0' ? " " : "",
+                    format_outcome(row->outcome, outcome), row->count);
         }
     }
 }
@@ -41,8 +38,7 @@ static int put_backends(FILE *to, const struct report *report) {
     return 0;
 }
 
-static int text_report(const struct report *report, const struct format_place *place, FILE *to) {
-    (void)place;
+int format_classic(const struct report *report, FILE *to) {
     char *url = format_escape(report->site->url_given);
     if (url == NULL) {
         return -ENOMEM;
@@ -50,6 +46,15 @@ static int text_report(const struct report *report, const struct format_place *p
     fprintf(to, "report for: %s\n", url);
     free(url);
     put_tally(to, "", "", &report->tally);
+    return 0;
+}
+
+static int text_report(const struct report *report, const struct format_place *place, FILE *to) {
+    (void)place;
+    int r = format_classic(report, to);
+    if (r < 0) {
+        return r;
+    }
     for (size_t i = 0; report->n_addresses > 1 && i < report->n_addresses; i++) {
         put_tally(to, "at ", report->addresses[i].text, &report->addresses[i].tally);
     }

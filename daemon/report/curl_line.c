@@ -11,6 +11,7 @@
 #include "report/curl_line.h"
 
 #include "base/text.h"
+#include "probe/probe.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -18,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 struct line {
     FILE *to;
@@ -126,26 +128,35 @@ static void put_limit(struct line *line, nsec_t timeout) {
     put_option(line, "--max-time", text);
 }
 
-/* To the address that was sampled, and to no other. */
-static void put_route(struct line *line, const struct site *site, const char *address) {
-    char place[128];
-    bool v6 = strchr(address, ':') != NULL;
-    const char *open = v6 ? "[" : "", *close = v6 ? "]" : "";
-    if (site->request.proxy != NULL) {
-        snprintf(place, sizeof place, "http://%s%s%s:%u", open, address, close,
-                 site->request.proxy->port);
-        put_option(line, "--noproxy", "");
-        put_option(line, "--proxy", place);
+static bool is_renamed(const struct site *site) {
+    return site->url.tls && site->tls.server_name != NULL;
+}
+
+static void put_place(struct line *line, const char *option, const char *before, const char *host,
+                      uint16_t port) {
+    char *place;
+    bool v6 = strchr(host, ':') != NULL;
+    if (asprintf(&place, v6 ? "%s[%s]:%u" : "%s%s:%u", before, host, port) < 0) {
+        line->error = -ENOMEM;
         return;
     }
-    put_option(line, "--noproxy", "*");
-    if (site->url.literal && site->connect_host == NULL && site->connect_port == 0 &&
-        site->tls.server_name == NULL) {
-        return; /* the URL says it */
+    put_option(line, option, place);
+    free(place);
+}
+
+/* To the address that was sampled, and to no other. */
+static void put_route(struct line *line, const struct site *site, const char *address) {
+    bool proxied = site->request.proxy != NULL;
+    put_option(line, "--noproxy", proxied ? "" : "*");
+    if (proxied) {
+        put_place(line, "--suppress-connect-headers --proxy", "http://", address, probe_port(site));
+        if (is_renamed(site)) { /* the tunnel leads to the host, not to that name */
+            put_place(line, "--connect-to", "::", site->url.host, site->url.port);
+        }
+    } else if (!site->url.literal || site->connect_host != NULL || site->connect_port != 0 ||
+               is_renamed(site)) { /* else the URL says it */
+        put_place(line, "--connect-to", "::", address, probe_port(site));
     }
-    snprintf(place, sizeof place, "::%s%s%s:%u", open, address, close,
-             site->connect_port != 0 ? site->connect_port : site->url.port);
-    put_option(line, "--connect-to", place);
 }
 
 /* curl takes what follows a colon for the key's password. */
@@ -214,9 +225,21 @@ static void put_headers(struct line *line, const struct request_config *request)
     }
 }
 
+/* As request.c has it. */
+static const char *method_of(const struct request_config *request) {
+    return request->method != NULL ? request->method : request->body != NULL ? "POST" : "GET";
+}
+
+static bool sends_body(const struct request_config *request) {
+    const char *method = method_of(request);
+    return strcmp(method, "HEAD") != 0 &&
+           (request->body != NULL || strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 ||
+            strcmp(method, "PATCH") == 0);
+}
+
 /* Whether the body is written in front of the line, to come by stdin. */
 static bool comes_by_stdin(const struct request_config *request) {
-    return request->body != NULL && request->body_path == NULL &&
+    return sends_body(request) && request->body != NULL && request->body_path == NULL &&
            !text_is_safe(request->body, request->body_bytes);
 }
 
@@ -241,19 +264,22 @@ static void put_stdin(struct line *line, const char *body, size_t n) {
     put(line, "' | ");
 }
 
-static void put_message(struct line *line, const struct request_config *request) {
-    bool head = request->method != NULL && strcmp(request->method, "HEAD") == 0;
-    if (head) {
-        put(line, " --head"); /* with -X curl would wait for a body */
-    } else if (request->method != NULL) {
-        put_option(line, "--request", request->method);
+static bool has_header(const struct request_config *request, const char *name) {
+    for (size_t i = 0; i < request->n_headers; i++) {
+        if (strcasecmp(request->headers[i].name, name) == 0) {
+            return true;
+        }
     }
-    if (request->compressed) {
-        put(line, " --compressed");
+    return false;
+}
+
+static void put_body(struct line *line, const struct request_config *request) {
+    /* what curl would add by itself */
+    if (!has_header(request, "Expect")) {
+        put(line, " -H Expect:");
     }
-    put_headers(line, request);
-    if (request->body == NULL) {
-        return;
+    if (!has_header(request, "Content-Type")) {
+        put(line, " -H Content-Type:");
     }
     if (request->body_path != NULL) {
         put_option_of(line, "--data-binary", "@", request->body_path);
@@ -265,13 +291,20 @@ static void put_message(struct line *line, const struct request_config *request)
     }
 }
 
-static bool names_host(const struct request_config *request) {
-    for (size_t i = 0; i < request->n_headers; i++) {
-        if (strcasecmp(request->headers[i].name, "Host") == 0) {
-            return true;
-        }
+static void put_message(struct line *line, const struct request_config *request) {
+    const char *method = method_of(request);
+    if (strcmp(method, "HEAD") == 0) {
+        put(line, " --head"); /* with --request curl would wait for a body */
+    } else if (strcmp(method, sends_body(request) ? "POST" : "GET") != 0) {
+        put_option(line, "--request", method);
     }
-    return false;
+    if (request->compressed) {
+        put(line, " --compressed");
+    }
+    put_headers(line, request);
+    if (sends_body(request)) {
+        put_body(line, request);
+    }
 }
 
 /* curl verifies the host of its URL: where another name is to be verified, the URL has that, and the
@@ -283,7 +316,7 @@ static void put_url(struct line *line, const struct site *site) {
     if (strpbrk(text, "[]{}") != NULL) {
         put(line, " --globoff");
     }
-    if (site->tls.server_name == NULL || !site->url.tls) {
+    if (!is_renamed(site)) {
         fputc(' ', line->to);
         put_word(line, text);
         return;
@@ -295,7 +328,7 @@ static void put_url(struct line *line, const struct site *site) {
         free(authority);
         return;
     }
-    if (!names_host(&site->request)) {
+    if (!has_header(&site->request, "Host")) {
         put_option_of(line, "-H", "Host: ", authority);
     }
     fputc(' ', line->to);
