@@ -94,7 +94,8 @@ const struct key *key_nearest(const char *name, enum key_place place) {
         if (far > limit || (far > 0 && far >= 2 * key_n)) {
             continue;
         }
-        far += (keys[i].places & place) == 0 ? (far > 0 ? 3 : 1) : 0;
+        far +=
+            (keys[i].places & place) == 0 ? 3 : 0; /* one slip in a key of this place is nearer */
         if (nearest == NULL || far < least) {
             nearest = &keys[i];
             least = far;

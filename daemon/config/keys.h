@@ -120,6 +120,7 @@ struct key {
     enum rule_kind rule; /* that it makes, of the kinds and places that make rules */
     const char *(*check)(const char *text); /* NULL, or what is wrong with a text (a predicate) */
     const char *help;                       /* sentences for the manual */
+    const char *example;                    /* a value, as a file would write it */
 };
 
 #define KEY_NOWHERE SIZE_MAX /* the field of a key whose value is no single one */

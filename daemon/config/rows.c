@@ -48,6 +48,7 @@ const struct key keys[] = {
         .field = NOWHERE,
         .reload = KEY_NEXT_ROUND,
         .help = "Settings of every site that does not give its own.",
+        .example = "{ samples: 10 }",
     },
     {
         .name = "sites",
@@ -57,6 +58,7 @@ const struct key keys[] = {
         .field = NOWHERE,
         .reload = KEY_AT_ONCE,
         .help = "What is sampled: a list of URLs, or of maps with a url and settings.",
+        .example = "[ https://example.org/ ]",
     },
     {
         .name = "include",
@@ -69,6 +71,7 @@ const struct key keys[] = {
         .help = "Files with more sites, below this file's directory unless absolute; * ? [] are "
                 "patterns, which may match nothing. Their sites follow this file's, in the order "
                 "of the list and by name within a pattern. They may hold sites only.",
+        .example = "[ sites.d/*.yaml ]",
     },
     {
         .name = "reports",
@@ -81,6 +84,7 @@ const struct key keys[] = {
         .computed = "to: stdout",
         .reload = KEY_AT_ONCE,
         .help = "Where reports are written; each entry gets all of them, or those of `only`.",
+        .example = "[ { to: stdout, format: json } ]",
     },
     {
         .name = "resolver",
@@ -90,6 +94,7 @@ const struct key keys[] = {
         .field = NOWHERE,
         .reload = KEY_AT_ONCE,
         .help = "How host names are looked up.",
+        .example = "{ tries: 3 }",
     },
     {
         .name = "max_in_flight",
@@ -101,6 +106,7 @@ const struct key keys[] = {
         .max = 10000,
         .reload = KEY_AT_ONCE,
         .help = "Samples in flight at a time, over all sites; more wait for their turn.",
+        .example = "1000",
     },
     {
         .name = "workers",
@@ -112,6 +118,7 @@ const struct key keys[] = {
         .max = 64,
         .reload = KEY_RESTART,
         .help = "Threads that send samples. One does some 1,000 samples a second over TLS.",
+        .example = "2",
     },
     {
         .name = "max_removed",
@@ -124,6 +131,7 @@ const struct key keys[] = {
         .reload = KEY_LOADING,
         .help = "How many sites a reload of this file may remove. It guards against a file that "
                 "was cut off, which is still valid YAML.",
+        .example = "10",
     },
     {
         .name = "name",
@@ -135,6 +143,7 @@ const struct key keys[] = {
         .max = 255,
         .reload = KEY_NEW_SITE,
         .help = "What the site is called in reports; no two are equal. Any text on one line.",
+        .example = "shop",
     },
     {
         .name = "url",
@@ -144,6 +153,7 @@ const struct key keys[] = {
         .max = 8192,
         .reload = KEY_NEW_QUESTION,
         .help = "What is requested: http or https, without user and password. A site needs one.",
+        .example = "https://shop.example.org/health",
     },
     {
         .name = "enabled",
@@ -153,6 +163,7 @@ const struct key keys[] = {
         .fallback = "yes",
         .reload = KEY_AT_ONCE,
         .help = "Whether the site is sampled: yes, no, true, false, on or off, without quotes.",
+        .example = "no",
     },
     {
         .name = "interval",
@@ -164,6 +175,7 @@ const struct key keys[] = {
         .max = DAYS(31),
         .reload = KEY_NEW_PHASE,
         .help = "From the start of one round of samples to the next.",
+        .example = "30s",
     },
     {
         .name = "samples",
@@ -175,6 +187,7 @@ const struct key keys[] = {
         .max = 10000,
         .reload = KEY_NEXT_ROUND,
         .help = "Requests in a round.",
+        .example = "50",
     },
     {
         .name = "concurrency",
@@ -186,6 +199,7 @@ const struct key keys[] = {
         .max = 1000,
         .reload = KEY_NEXT_ROUND,
         .help = "Samples of a round in flight at a time.",
+        .example = "10",
     },
     {
         .name = "timeout",
@@ -198,6 +212,7 @@ const struct key keys[] = {
         .reload = KEY_NEXT_ROUND,
         .help = "One sample's whole life, from connect to the last byte. The default is lowered "
                 "to a shorter interval or deadline.",
+        .example = "2.5s",
     },
     {
         .name = "dns_timeout",
@@ -210,6 +225,7 @@ const struct key keys[] = {
         .reload = KEY_NEXT_ROUND,
         .help = "A round's one look-up of the host. The default is lowered to a shorter interval "
                 "or deadline.",
+        .example = "1s",
     },
     {
         .name = "deadline",
@@ -222,6 +238,7 @@ const struct key keys[] = {
         .max = DAYS(31),
         .reload = KEY_NEXT_ROUND,
         .help = "A round's whole life. Samples that could not start by then count as not_sent.",
+        .example = "40s",
     },
     {
         .name = "spread",
@@ -233,6 +250,7 @@ const struct key keys[] = {
         .max = DAYS(31),
         .reload = KEY_NEXT_ROUND,
         .help = "The time over which a round's samples start. 0s sends them in a burst.",
+        .example = "0s",
     },
     {
         .name = "addresses",
@@ -244,6 +262,7 @@ const struct key keys[] = {
         .reload = KEY_NEXT_ROUND,
         .help = "Which of a host's addresses get samples: all in turn, the first by bytes, or each "
                 "of them all samples of a round.",
+        .example = "each",
     },
     {
         .name = "family",
@@ -254,6 +273,7 @@ const struct key keys[] = {
         .words = family_words,
         .reload = KEY_NEXT_ROUND,
         .help = "Addresses of which kind: any, ipv4 or ipv6.",
+        .example = "ipv4",
     },
     {
         .name = "body_limit",
@@ -267,6 +287,7 @@ const struct key keys[] = {
         .help =
             "How much of an answer's body is read, and searched; then the transfer is ended and "
             "its status stands.",
+        .example = "256KiB",
     },
     {
         .name = "user_agent",
@@ -278,6 +299,7 @@ const struct key keys[] = {
         .max = 255,
         .reload = KEY_NEW_QUESTION,
         .help = "The User-Agent header of a sample.",
+        .example = "probe/7 (ops@example.org)",
     },
     {
         .name = "request",
@@ -287,6 +309,7 @@ const struct key keys[] = {
         .field = NOWHERE,
         .reload = KEY_NEW_QUESTION,
         .help = "What a sample asks beyond its URL.",
+        .example = "{ method: HEAD }",
     },
     {
         .name = "method",
@@ -299,17 +322,20 @@ const struct key keys[] = {
         .check = value_check_method,
         .reload = KEY_NEW_QUESTION,
         .help = "The request's method, in upper case. CONNECT and TRACE are not possible.",
+        .example = "OPTIONS",
     },
     {
         .name = "headers",
         .places = KEY_REQUEST,
         .kind = KEY_HEADERS,
+        .inside = KEY_IN_SECRET,
         .field = FORM(headers),
         .max = 100,
         .reload = KEY_NEW_QUESTION,
         .help = "Headers of the request: a map of names and values, where a value is a text, "
                 "or {file: PATH} or {credential: NAME} where it is a secret. A site's replace "
                 "those of defaults as a whole.",
+        .example = "{ Accept: text/html, X-Key: { file: token } }",
     },
     {
         .name = "body",
@@ -321,6 +347,7 @@ const struct key keys[] = {
         .group = KEY_GROUP_BODY,
         .reload = KEY_NEW_QUESTION,
         .help = "The request's body. It may have several lines.",
+        .example = "'{\"ping\": true}'",
     },
     {
         .name = "body_file",
@@ -333,6 +360,7 @@ const struct key keys[] = {
         .reload = KEY_NEW_QUESTION,
         .help = "A file of at most 1MiB that holds the request's body, below the directory of "
                 "the configuration unless absolute. It is read with the configuration.",
+        .example = "login.json",
     },
     {
         .name = "basic",
@@ -344,6 +372,7 @@ const struct key keys[] = {
         .reload = KEY_NEW_QUESTION,
         .help = "Basic authentication: a user, and a password that is a secret. It replaces a "
                 "bearer of defaults.",
+        .example = "{ user: probe, password: { file: token } }",
     },
     {
         .name = "bearer",
@@ -355,6 +384,7 @@ const struct key keys[] = {
         .reload = KEY_NEW_QUESTION,
         .help = "A token for the Authorization header: {file: PATH} or {credential: NAME}. It "
                 "replaces a basic of defaults.",
+        .example = "{ file: token }",
     },
     {
         .name = "proxy",
@@ -366,6 +396,7 @@ const struct key keys[] = {
         .help = "The HTTP proxy that samples go through, as http://HOST:PORT. Proxies over "
                 "https or SOCKS, and a user and password of a proxy, are not possible; the "
                 "environment never names one.",
+        .example = "http://proxy.example.org:3128",
     },
     {
         .name = "compressed",
@@ -375,6 +406,7 @@ const struct key keys[] = {
         .fallback = "no",
         .reload = KEY_NEW_QUESTION,
         .help = "Whether a compressed answer is asked for, and unpacked.",
+        .example = "yes",
     },
     {
         .name = "user",
@@ -386,6 +418,7 @@ const struct key keys[] = {
         .check = value_check_user,
         .reload = KEY_NEW_QUESTION,
         .help = "The user's name, without a colon.",
+        .example = "probe",
     },
     {
         .name = "password",
@@ -395,6 +428,7 @@ const struct key keys[] = {
         .field = SITE(request.basic_password),
         .reload = KEY_NEW_QUESTION,
         .help = "The password: {file: PATH} or {credential: NAME}.",
+        .example = "{ credential: token }",
     },
     {
         .name = "file",
@@ -408,6 +442,7 @@ const struct key keys[] = {
         .help = "A file that holds a secret and that others cannot read (chmod o= FILE), below "
                 "the directory of the configuration unless absolute. The end of its only line "
                 "is left out.",
+        .example = "/etc/tallyd/token",
     },
     {
         .name = "credential",
@@ -421,6 +456,7 @@ const struct key keys[] = {
         .reload = KEY_LOADING,
         .help = "The name of a credential that systemd hands over (LoadCredential=): a file in "
                 "$CREDENTIALS_DIRECTORY.",
+        .example = "token",
     },
     {
         .name = "tls",
@@ -430,6 +466,7 @@ const struct key keys[] = {
         .field = NOWHERE,
         .reload = KEY_NEW_QUESTION,
         .help = "How https is spoken.",
+        .example = "{ min_version: 1.3 }",
     },
     {
         .name = "ca",
@@ -442,6 +479,7 @@ const struct key keys[] = {
         .help = "The authorities that certificates are checked against, instead of the "
                 "system's: a PEM file, below the directory of the configuration unless "
                 "absolute.",
+        .example = "ca.pem",
     },
     {
         .name = "cert",
@@ -452,6 +490,7 @@ const struct key keys[] = {
         .max = 4000,
         .reload = KEY_NEW_QUESTION,
         .help = "A client certificate, with its chain: a PEM file. It needs a key.",
+        .example = "client.pem",
     },
     {
         .name = "key",
@@ -463,6 +502,7 @@ const struct key keys[] = {
         .reload = KEY_NEW_QUESTION,
         .help = "The client certificate's key: a PEM file without a passphrase, which others "
                 "cannot read. It may be the same file.",
+        .example = "client.key",
     },
     {
         .name = "server_name",
@@ -475,6 +515,7 @@ const struct key keys[] = {
         .check = value_check_host_name,
         .reload = KEY_NEW_QUESTION,
         .help = "The name that is asked for (SNI), and that the certificate must be for.",
+        .example = "www.example.org",
     },
     {
         .name = "min_version",
@@ -485,6 +526,7 @@ const struct key keys[] = {
         .words = version_words,
         .reload = KEY_NEW_QUESTION,
         .help = "The least version of TLS: 1.0, 1.1, 1.2 or 1.3.",
+        .example = "1.3",
     },
     {
         .name = "verify",
@@ -495,6 +537,7 @@ const struct key keys[] = {
         .reload = KEY_NEW_QUESTION,
         .help = "Whether the certificate must be valid. With no, anybody between can answer "
                 "for the site; each start says so.",
+        .example = "no",
     },
     {
         .name = "connection",
@@ -506,6 +549,7 @@ const struct key keys[] = {
         .reload = KEY_NEXT_ROUND,
         .help = "fresh: a connection of its own for each sample. reuse: the site's connections "
                 "are kept, and what is found of a server is found of the one behind them.",
+        .example = "reuse",
     },
     {
         .name = "connect_to",
@@ -518,6 +562,7 @@ const struct key keys[] = {
         .help = "Where samples connect instead of to the URL's host: HOST, HOST:PORT, "
                 "\"[V6]:PORT\" or :PORT. What is asked, and the name that the certificate must "
                 "be for, stay the URL's.",
+        .example = "\"[2001:db8::7]:8443\"",
     },
     {
         .name = "redirects",
@@ -527,6 +572,7 @@ const struct key keys[] = {
         .field = NOWHERE,
         .reload = KEY_NEW_QUESTION,
         .help = "Whether a sample follows redirects. By default none: the 3xx is its outcome.",
+        .example = "{ follow: 3 }",
     },
     {
         .name = "follow",
@@ -538,6 +584,7 @@ const struct key keys[] = {
         .max = 20,
         .reload = KEY_NEW_QUESTION,
         .help = "How many redirects are followed, one after the other.",
+        .example = "5",
     },
     {
         .name = "to",
@@ -550,6 +597,7 @@ const struct key keys[] = {
         .help = "Where to: same-origin (scheme, host and port stay), same-site (the registered "
                 "domain stays) or any. Configured headers and credentials never leave the "
                 "origin.",
+        .example = "any",
     },
     {
         .name = "backend",
@@ -560,6 +608,7 @@ const struct key keys[] = {
         .reload = KEY_NEXT_ROUND,
         .help = "What names the server behind an address, so that a report counts each: a "
                 "header or a cookie of the answer.",
+        .example = "{ header: X-Served-By }",
     },
     {
         .name = "header",
@@ -572,6 +621,7 @@ const struct key keys[] = {
         .group = KEY_GROUP_BACKEND,
         .reload = KEY_NEXT_ROUND,
         .help = "The name of the header, such as X-Served-By.",
+        .example = "X-Served-By",
     },
     {
         .name = "cookie",
@@ -584,6 +634,7 @@ const struct key keys[] = {
         .group = KEY_GROUP_BACKEND,
         .reload = KEY_NEXT_ROUND,
         .help = "The name of the cookie.",
+        .example = "SERVERID",
     },
     {
         .name = "expect",
@@ -593,6 +644,7 @@ const struct key keys[] = {
         .field = NOWHERE,
         .reload = KEY_NEW_QUESTION,
         .help = "What an answer must be; a sample that got another one has failed.",
+        .example = "{ status: 204 }",
     },
     {
         .name = "status",
@@ -605,6 +657,7 @@ const struct key keys[] = {
         .reload = KEY_NEW_QUESTION,
         .help = "Statuses that meet the expectation: 204, 200-399, 2xx, not 304, or a list of "
                 "such. With nothing but negations, all others meet it.",
+        .example = "[2xx, 304, not 206]",
     },
     {
         .name = "headers",
@@ -617,6 +670,7 @@ const struct key keys[] = {
         .help = "What headers of the answer must be: a map of names and rules, where a rule is "
                 "a text that the value equals, or one of present, equals, contains, matches, "
                 "not_matches. A site's replace those of defaults as a whole.",
+        .example = "{ Content-Type: text/html, Server: { present: no } }",
     },
     {
         .name = "body_contains",
@@ -627,6 +681,7 @@ const struct key keys[] = {
         .rule = RULE_CONTAINS,
         .reload = KEY_NEW_QUESTION,
         .help = "Text that the body must contain, or a list of such.",
+        .example = "Welcome",
     },
     {
         .name = "body_matches",
@@ -637,6 +692,7 @@ const struct key keys[] = {
         .rule = RULE_MATCHES,
         .reload = KEY_NEW_QUESTION,
         .help = "A regular expression (PCRE2) that the body must match, or a list of such.",
+        .example = "['<title>[^<]+</title>', '(?i)log ?in']",
     },
     {
         .name = "body_not_matches",
@@ -647,6 +703,7 @@ const struct key keys[] = {
         .rule = RULE_NOT_MATCHES,
         .reload = KEY_NEW_QUESTION,
         .help = "A regular expression that the body must not match, or a list of such.",
+        .example = "(?i)exception",
     },
     {
         .name = "latency",
@@ -658,6 +715,7 @@ const struct key keys[] = {
         .max = DAYS(1),
         .reload = KEY_NEW_QUESTION,
         .help = "A sample must take less than this; 0s is no bound.",
+        .example = "500ms",
     },
     {
         .name = "certificate",
@@ -670,6 +728,7 @@ const struct key keys[] = {
         .reload = KEY_NEW_QUESTION,
         .help = "The server's certificate must be valid for at least so long; 0s is no bound. "
                 "https only.",
+        .example = "14d",
     },
     {
         .name = "present",
@@ -680,6 +739,7 @@ const struct key keys[] = {
         .rule = RULE_PRESENT,
         .reload = KEY_NEW_QUESTION,
         .help = "Whether the header must be there, or must not.",
+        .example = "no",
     },
     {
         .name = "equals",
@@ -692,6 +752,7 @@ const struct key keys[] = {
         .rule = RULE_EQUALS,
         .reload = KEY_NEW_QUESTION,
         .help = "The header's whole value.",
+        .example = "nosniff",
     },
     {
         .name = "contains",
@@ -704,6 +765,7 @@ const struct key keys[] = {
         .rule = RULE_CONTAINS,
         .reload = KEY_NEW_QUESTION,
         .help = "Text that the header's value must contain.",
+        .example = "max-age=",
     },
     {
         .name = "matches",
@@ -716,6 +778,7 @@ const struct key keys[] = {
         .rule = RULE_MATCHES,
         .reload = KEY_NEW_QUESTION,
         .help = "A regular expression that the header's value must match.",
+        .example = "'^text/'",
     },
     {
         .name = "not_matches",
@@ -728,6 +791,7 @@ const struct key keys[] = {
         .rule = RULE_NOT_MATCHES,
         .reload = KEY_NEW_QUESTION,
         .help = "A regular expression that the header's value must not match.",
+        .example = "'[0-9]'",
     },
     {
         .name = "labels",
@@ -738,6 +802,7 @@ const struct key keys[] = {
         .reload = KEY_NEXT_ROUND,
         .help = "Names and texts that are copied to the site's reports. A name has letters, "
                 "digits and _.",
+        .example = "{ team: web, tier: \"1\" }",
     },
     {
         .name = "to",
@@ -747,6 +812,7 @@ const struct key keys[] = {
         .words = to_words,
         .reload = KEY_AT_ONCE,
         .help = "The kind of place: file or stdout. An entry needs one.",
+        .example = "stdout",
     },
     {
         .name = "path",
@@ -757,6 +823,7 @@ const struct key keys[] = {
         .max = 4000,
         .reload = KEY_AT_ONCE,
         .help = "The file, below the directory of the configuration unless absolute.",
+        .example = "/var/log/tallyd/reports.log",
     },
     {
         .name = "format",
@@ -767,6 +834,7 @@ const struct key keys[] = {
         .words = format_words,
         .reload = KEY_AT_ONCE,
         .help = "How a report is written: text, line or json.",
+        .example = "json",
     },
     {
         .name = "only",
@@ -778,6 +846,7 @@ const struct key keys[] = {
         .reload = KEY_AT_ONCE,
         .help = "Which reports: all, those with a failed sample, or those of rounds that changed "
                 "their site's state.",
+        .example = "failed",
     },
     {
         .name = "servers",
@@ -789,6 +858,7 @@ const struct key keys[] = {
         .computed = "the system's (/etc/resolv.conf)",
         .reload = KEY_AT_ONCE,
         .help = "Name servers: 192.0.2.1, 192.0.2.1:5353 or \"[2001:db8::1]:53\".",
+        .example = "[192.0.2.53, \"[2001:db8::53]:5353\"]",
     },
     {
         .name = "timeout",
@@ -800,6 +870,7 @@ const struct key keys[] = {
         .max = SECONDS(60),
         .reload = KEY_AT_ONCE,
         .help = "How long one try waits for an answer; the second waits twice as long.",
+        .example = "500ms",
     },
     {
         .name = "tries",
@@ -811,6 +882,7 @@ const struct key keys[] = {
         .max = 10,
         .reload = KEY_AT_ONCE,
         .help = "How often each server is asked.",
+        .example = "3",
     },
 };
 const size_t keys_n = sizeof keys / sizeof keys[0];

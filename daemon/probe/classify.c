@@ -46,7 +46,12 @@ static const struct row rows[] = {
     {CURLE_COULDNT_CONNECT, ANY, EPERM, ANY_SCHEME, OUTCOME_CONNECT_UNREACHABLE},
     {CURLE_COULDNT_CONNECT, ANY, EAFNOSUPPORT, ANY_SCHEME, OUTCOME_CONNECT_UNREACHABLE},
     {CURLE_COULDNT_CONNECT, ANY, ETIMEDOUT, ANY_SCHEME, OUTCOME_CONNECT_TIMEOUT},
+    /* it was there and ended before libcurl had a look (a refusal is ECONNREFUSED): the same as a
+     * moment later. EPIPE: closed first, then reset */
+    {CURLE_COULDNT_CONNECT, ANY, ECONNRESET, ONLY_TLS, OUTCOME_TLS_HANDSHAKE},
     {CURLE_COULDNT_CONNECT, ANY, ECONNRESET, ANY_SCHEME, OUTCOME_RESET},
+    {CURLE_COULDNT_CONNECT, ANY, EPIPE, ONLY_TLS, OUTCOME_TLS_HANDSHAKE},
+    {CURLE_COULDNT_CONNECT, ANY, EPIPE, ANY_SCHEME, OUTCOME_EMPTY_REPLY},
     {CURLE_COULDNT_CONNECT, ANY, EMFILE, ANY_SCHEME, OUTCOME_LOCAL_RESOURCE},
     {CURLE_COULDNT_CONNECT, ANY, ENFILE, ANY_SCHEME, OUTCOME_LOCAL_RESOURCE},
     {CURLE_COULDNT_CONNECT, ANY, ENOMEM, ANY_SCHEME, OUTCOME_LOCAL_RESOURCE},
@@ -93,6 +98,7 @@ static const struct row rows[] = {
 
     {CURLE_SEND_ERROR, REQUEST, NO_ERROR, ONLY_TLS, OUTCOME_TLS_HANDSHAKE},
     {CURLE_SEND_ERROR, ANY, ETIMEDOUT, ANY_SCHEME, OUTCOME_FIRST_BYTE_TIMEOUT},
+    {CURLE_SEND_ERROR, REQUEST, EPIPE, ANY_SCHEME, OUTCOME_EMPTY_REPLY},
     {CURLE_SEND_ERROR, ANY, ANY_ERROR, ANY_SCHEME, OUTCOME_RESET},
 
     /* a header line over 100 KiB; in earlier phases there is no answer that could be large */
@@ -174,10 +180,14 @@ outcome_t classify(const struct classify_input *input) {
     if (input->head_too_large) {
         return OUTCOME_TOO_LARGE;
     }
+    /* nobody asked for a 101, after which there is no HTTP, and no final head */
+    bool switched = input->status == 101 && !input->head_complete;
+    if (switched && (input->code == CURLE_OK || input->code == CURLE_GOT_NOTHING)) {
+        return OUTCOME_PROTOCOL;
+    }
     if (input->code == CURLE_OK || input->body_stopped) {
         if (!input->head_complete) {
-            /* closed in the head. A 101 that nobody asked for never has a final head either */
-            return input->status == 101 ? OUTCOME_PROTOCOL : OUTCOME_TRUNCATED;
+            return OUTCOME_TRUNCATED; /* closed in the head */
         }
         if (input->status < 200 || input->status > OUTCOME_STATUS_MAX) {
             return OUTCOME_PROTOCOL;

@@ -15,7 +15,7 @@ struct expect_answer {
     const char *body; /* so much as was kept */
     size_t body_bytes;
     bool body_cut;           /* there was more */
-    nsec_t certificate_left; /* of the chain, that which ends first; NSEC_UNKNOWN: not known */
+    nsec_t certificate_left; /* of the chain, that which ends first; NSEC_UNKNOWN: none */
 };
 
 /* REASON_NONE where it meets the expectation, or is not judged because it is our own fault. Else

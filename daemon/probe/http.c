@@ -51,7 +51,8 @@ enum {
     WIRE_BYTES_MORE = 256 << 10, /* handshakes with long chains, tickets, chunk extensions */
 };
 enum { SECONDS_PER_DAY = 86400 };
-enum { KERNEL_CLOSE_WAIT = 8, KERNEL_LAST_ACK = 9 }; /* Linux, include/net/tcp_states.h */
+/* Linux, include/net/tcp_states.h */
+enum { KERNEL_CLOSE = 7, KERNEL_CLOSE_WAIT = 8, KERNEL_LAST_ACK = 9 };
 
 struct hop {
     struct probe_lane *lane;
@@ -74,7 +75,8 @@ struct hop {
     const SSL_CTX *ssl_ctx;   /* libcurl's, for comparison only */
     unsigned codings;         /* of the body, by the heads so far */
     bool received_data;       /* TLS: a record of application data came */
-    int socket_error;         /* errno of socket(), which libcurl does not pass on */
+    int socket_error;         /* errno of socket(), which libcurl does not pass on, or of the first
+                                 read or write that failed under TLS; 0: not known */
     outcome_t forced;         /* OUTCOME_NONE: as classified */
     const char *forced_words; /* why, where a callback of libcurl's did it; or NULL */
     char error[CURL_ERROR_SIZE];
@@ -165,9 +167,11 @@ static uint64_t received_ever(const struct hop *run) {
     struct tcp_info info;
     socklen_t size = sizeof info;
     if (run->socket >= 0 && getsockopt(run->socket, IPPROTO_TCP, TCP_INFO, &info, &size) == 0) {
-        /* the peer's FIN counts as one */
-        bool ended = info.tcpi_state == KERNEL_CLOSE_WAIT || info.tcpi_state == KERNEL_LAST_ACK;
-        return info.tcpi_bytes_received - (ended ? 1 : 0);
+        /* the peer's FIN counts as one. After a reset nobody knows whether there was a FIN before,
+         * but only where there was one does libcurl come to an end that asks for this count */
+        bool ended = info.tcpi_state == KERNEL_CLOSE || info.tcpi_state == KERNEL_CLOSE_WAIT ||
+                     info.tcpi_state == KERNEL_LAST_ACK;
+        return info.tcpi_bytes_received - (ended && info.tcpi_bytes_received > 0 ? 1 : 0);
     }
     return 0;
 }
@@ -206,16 +210,26 @@ static void on_tls_record(int sent, int version, int type, const void *bytes, si
     /* TLS 1.3 tells every record's true type apart from its header, which says "data" of them all
      */
     int telling = SSL_version(ssl) == TLS1_3_VERSION ? SSL3_RT_INNER_CONTENT_TYPE : SSL3_RT_HEADER;
-    if (sent || type != telling || n == 0 ||
-        *(const unsigned char *)bytes != SSL3_RT_APPLICATION_DATA) {
+    bool data =
+        type == telling && n > 0 && *(const unsigned char *)bytes == SSL3_RT_APPLICATION_DATA;
+    if (sent ? type != SSL3_RT_HEADER : !data) {
         return;
     }
     const SSL_CTX *ssl_ctx = SSL_get_SSL_CTX(ssl);
-    for (struct hop *run = *lane_runs(arg); run != NULL; run = run->next) {
-        if (run->ssl_ctx == ssl_ctx) {
-            run->received_data = true;
-            break;
-        }
+    struct hop *run = *lane_runs(arg);
+    while (run != NULL && run->ssl_ctx != ssl_ctx) {
+        run = run->next;
+    }
+    if (run == NULL) {
+        return;
+    }
+    if (!sent) {
+        run->received_data = true;
+    } else if (run->socket_error == 0) {
+        /* before libcurl writes its goodbye into a connection that failed, which says EPIPE */
+        long error = 0;
+        curl_easy_getinfo(run->easy, CURLINFO_OS_ERRNO, &error);
+        run->socket_error = (int)error;
     }
 }
 

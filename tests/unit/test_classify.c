@@ -28,6 +28,9 @@ static const struct {
     {CURLE_COULDNT_CONNECT, PROGRESS_CONNECT, EAFNOSUPPORT, false, OUTCOME_CONNECT_UNREACHABLE},
     {CURLE_COULDNT_CONNECT, PROGRESS_CONNECT, ETIMEDOUT, false, OUTCOME_CONNECT_TIMEOUT},
     {CURLE_COULDNT_CONNECT, PROGRESS_CONNECT, ECONNRESET, false, OUTCOME_RESET},
+    {CURLE_COULDNT_CONNECT, PROGRESS_CONNECT, ECONNRESET, true, OUTCOME_TLS_HANDSHAKE},
+    {CURLE_COULDNT_CONNECT, PROGRESS_CONNECT, EPIPE, false, OUTCOME_EMPTY_REPLY},
+    {CURLE_COULDNT_CONNECT, PROGRESS_CONNECT, EPIPE, true, OUTCOME_TLS_HANDSHAKE},
     {CURLE_COULDNT_CONNECT, PROGRESS_CONNECT, EMFILE, false, OUTCOME_LOCAL_RESOURCE},
     {CURLE_COULDNT_CONNECT, PROGRESS_CONNECT, ENFILE, false, OUTCOME_LOCAL_RESOURCE},
     {CURLE_COULDNT_CONNECT, PROGRESS_CONNECT, ENOMEM, false, OUTCOME_LOCAL_RESOURCE},
@@ -60,7 +63,9 @@ static const struct {
     {CURLE_RECV_ERROR, PROGRESS_ANSWER, ETIMEDOUT, false, OUTCOME_TRANSFER_TIMEOUT},
     {CURLE_RECV_ERROR, PROGRESS_ANSWER, EIO, false, OUTCOME_TRUNCATED},
     {CURLE_RECV_ERROR, PROGRESS_REQUEST, EIO, false, OUTCOME_EMPTY_REPLY},
-    {CURLE_SEND_ERROR, PROGRESS_REQUEST, EPIPE, false, OUTCOME_RESET},
+    {CURLE_SEND_ERROR, PROGRESS_REQUEST, EPIPE, false, OUTCOME_EMPTY_REPLY},
+    {CURLE_SEND_ERROR, PROGRESS_ANSWER, EPIPE, false, OUTCOME_RESET},
+    {CURLE_SEND_ERROR, PROGRESS_REQUEST, ECONNRESET, false, OUTCOME_RESET},
     {CURLE_SEND_ERROR, PROGRESS_REQUEST, ETIMEDOUT, false, OUTCOME_FIRST_BYTE_TIMEOUT},
     {CURLE_SEND_ERROR, PROGRESS_REQUEST, 0, true, OUTCOME_TLS_HANDSHAKE},
     {CURLE_SEND_ERROR, PROGRESS_REQUEST, 0, false, OUTCOME_RESET},
@@ -111,6 +116,18 @@ START_TEST(a_status_needs_ok_and_a_complete_head) {
     ck_assert_uint_eq(classify(&input), OUTCOME_PROTOCOL);
     input.status = 0;
     ck_assert_uint_eq(classify(&input), OUTCOME_TRUNCATED);
+}
+END_TEST
+
+START_TEST(what_follows_a_101_that_nobody_asked_for_is_no_http) {
+    struct classify_input input = {
+        .code = CURLE_GOT_NOTHING, .progress = PROGRESS_REQUEST, .status = 101};
+    ck_assert_uint_eq(classify(&input), OUTCOME_PROTOCOL);
+    input.status = 103; /* more may follow, but nothing came */
+    ck_assert_uint_eq(classify(&input), OUTCOME_EMPTY_REPLY);
+    input.status = 101;
+    input.code = CURLE_OPERATION_TIMEDOUT;
+    ck_assert_uint_eq(classify(&input), OUTCOME_FIRST_BYTE_TIMEOUT);
 }
 END_TEST
 
@@ -223,6 +240,7 @@ int main(void) {
     TCase *tests = tcase_create("classify");
     tcase_add_loop_test(tests, code_progress_and_errno_decide, 0, sizeof cases / sizeof cases[0]);
     tcase_add_test(tests, a_status_needs_ok_and_a_complete_head);
+    tcase_add_test(tests, what_follows_a_101_that_nobody_asked_for_is_no_http);
     tcase_add_test(tests, every_code_counts_as_sent_but_interim_ones);
     tcase_add_test(tests, a_body_that_we_ended_keeps_its_status);
     tcase_add_test(tests, a_head_that_we_ended_is_too_large);

@@ -1,14 +1,21 @@
 #include "config/keys.h"
 
+#include "config/value.h"
+
 #include <check.h>
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-static const enum key_place places[] = {KEY_TOP,      KEY_INCLUDED, KEY_DEFAULTS, KEY_SITE,
-                                        KEY_RESOLVER, KEY_REPORT,   KEY_EXPECT};
+static const enum key_place places[] = {KEY_TOP,       KEY_INCLUDED, KEY_DEFAULTS,  KEY_SITE,
+                                        KEY_RESOLVER,  KEY_REPORT,   KEY_EXPECT,    KEY_REQUEST,
+                                        KEY_BASIC,     KEY_TLS,      KEY_REDIRECTS, KEY_BACKEND,
+                                        KEY_IN_SECRET, KEY_IN_RULE};
 enum { PLACES = sizeof places / sizeof places[0] };
 
 START_TEST(every_row_is_whole) {
@@ -16,13 +23,17 @@ START_TEST(every_row_is_whole) {
     ck_assert_ptr_nonnull(key->name);
     ck_assert_uint_ne(key->places, 0);
     ck_assert_ptr_nonnull(key->help);
+    ck_assert_ptr_nonnull(key->example);
     ck_assert_msg(key->help[strlen(key->help) - 1] == '.', "%s: a sentence", key->name);
     ck_assert_msg(isupper((unsigned char)key->help[0]) || islower((unsigned char)key->help[0]),
                   "%s", key->name);
     ck_assert_int_le(key->min, key->max);
     ck_assert_msg(!(key->fallback != NULL && key->computed != NULL), "%s: two defaults", key->name);
     ck_assert_int_eq(key->kind == KEY_WORD || key->kind == KEY_NAME, key->words != NULL);
-    ck_assert_int_eq(key->kind == KEY_SECTION || key->kind == KEY_ENTRIES, key->inside != 0);
+    ck_assert_int_eq(key->kind == KEY_SECTION || key->kind == KEY_ENTRIES ||
+                         key->kind == KEY_SECRET || key->kind == KEY_HEADERS ||
+                         key->kind == KEY_HEADER_RULES,
+                     key->inside != 0);
 }
 END_TEST
 
@@ -102,6 +113,15 @@ START_TEST(a_typing_error_finds_the_key_that_was_meant) {
         {"Interval", KEY_SITE, "interval"},
         {"maxinflight", KEY_TOP, "max_in_flight"},
         {"statuses", KEY_EXPECT, "status"},
+        {"body_file", KEY_REQUEST, "body_file"},
+        {"header", KEY_REQUEST, "headers"},
+        {"Headers", KEY_EXPECT, "headers"},
+        {"passwort", KEY_BASIC, "password"},
+        {"username", KEY_BASIC, NULL},
+        {"insecure", KEY_TLS, NULL},
+        {"folow", KEY_REDIRECTS, "follow"},
+        {"not_match", KEY_IN_RULE, "not_matches"},
+        {"path", KEY_IN_SECRET, "path"},
         {"nonsense", KEY_SITE, NULL},
         {"", KEY_SITE, NULL},
         {"x", KEY_SITE, NULL},
@@ -140,27 +160,57 @@ START_TEST(the_shipped_example_shows_every_key) {
 }
 END_TEST
 
-static void load(char *text) {
+static char directory[] = "/tmp/tallyd-test-XXXXXX";
+
+static void write_file(const char *name, const char *text) {
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+}
+
+/* Where the example finds what it names. */
+static void make_directory(void) {
+    char path[128];
+    strcpy(directory, "/tmp/tallyd-test-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(directory));
+    snprintf(path, sizeof path, "%s/secrets", directory);
+    ck_assert_int_eq(mkdir(path, 0700), 0);
+    static const char *const names[] = {
+        "secrets/shop-key", "secrets/token", "shop-password", "token",
+        "ca.pem",           "client.pem",    "client.key",    "login.json"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        write_file(names[i], "x\n");
+    }
+    ck_assert_int_eq(setenv("CREDENTIALS_DIRECTORY", directory, 1), 0);
+}
+
+static void remove_directory(void) {
+    char command[64];
+    snprintf(command, sizeof command, "rm -rf %s", directory);
+    ck_assert_int_eq(system(command), 0);
+}
+
+static struct config *load(const char *text) {
     struct config_messages messages = {0};
     struct config *config = NULL;
-    static char dropped[65536];
-    char *to = dropped;
-    /* from memory there is no include */
-    for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n")) {
-        if (strncmp(line, "include:", 8) != 0) {
-            to += sprintf(to, "%s\n", line);
-        }
-    }
-    int r = config_load_memory("tallyd.yaml", dropped, (size_t)(to - dropped), &messages, &config);
+    char path[128];
+    write_file("tallyd.yaml", text);
+    snprintf(path, sizeof path, "%s/tallyd.yaml", directory);
+    int r = config_load(path, &messages, &config);
     config_messages_print(&messages, stderr);
     ck_assert_int_eq(r, 0);
     ck_assert_uint_eq(messages.n_warnings, 0);
     config_messages_clear(&messages);
-    config_unref(config);
+    return config;
 }
 
 START_TEST(the_shipped_example_loads) {
-    load(read_example());
+    struct config *config = load(read_example());
+    ck_assert_uint_eq(config->n_sites, 1);
+    config_unref(config);
 }
 END_TEST
 
@@ -174,11 +224,280 @@ START_TEST(the_shipped_example_loads_with_everything_switched_on) {
         line = line != NULL ? line + 1 : NULL;
     }
     ck_assert_ptr_nonnull(strstr(text, "\nresolver:"));
-    load(text);
+    struct config *config = load(text);
+    ck_assert_uint_eq(config->n_sites, 3);
+    const struct site *shop = config_find(config, "shop");
+    ck_assert_str_eq(shop->request.basic_password->bytes, "x");
+    ck_assert_uint_eq(shop->expect.n_headers, 5);
+    ck_assert_uint_eq(shop->expect.n_body, 4);
+    config_unref(config);
 }
 END_TEST
 
-int main(void) {
+/* ---- the table of keys ---- */
+
+static const char *reload_name(enum key_reload reload) {
+    switch (reload) {
+    case KEY_NEXT_ROUND:
+        return "from the next round on";
+    case KEY_NEW_QUESTION:
+        return "from the next round on; the state begins anew";
+    case KEY_NEW_PHASE:
+        return "a new phase; the state stays";
+    case KEY_NEW_SITE:
+        return "it is another site";
+    case KEY_AT_ONCE:
+        return "at once";
+    case KEY_RESTART:
+        return "after a restart";
+    case KEY_LOADING:
+        return "concerns the reading itself";
+    }
+    return NULL;
+}
+
+static void print_number(const struct key *key, int64_t number, FILE *to) {
+    char text[VALUE_TEXT_SIZE];
+    if (key->kind == KEY_DURATION) {
+        value_print_duration(number, text);
+    } else if (key->kind == KEY_SIZE) {
+        value_print_size(number, text);
+    } else {
+        snprintf(text, sizeof text, "%lld", (long long)number);
+    }
+    fputs(text, to);
+}
+
+static void print_value(const struct key *key, FILE *to) {
+    switch (key->kind) {
+    case KEY_DURATION:
+    case KEY_SIZE:
+    case KEY_INTEGER:
+    case KEY_LONG:
+        fputs(key->kind == KEY_DURATION ? "duration, "
+              : key->kind == KEY_SIZE   ? "size, "
+                                        : "number, ",
+              to);
+        print_number(key, key->min, to);
+        fputs(" to ", to);
+        print_number(key, key->max, to);
+        break;
+    case KEY_BOOL:
+        fputs("yes or no", to);
+        break;
+    case KEY_WORD:
+    case KEY_NAME:
+        for (size_t i = 0; key->words[i] != NULL; i++) {
+            fprintf(to, "%s%s", i == 0 ? "" : ", ", key->words[i]);
+        }
+        break;
+    case KEY_TEXT:
+    case KEY_BODY:
+        fprintf(to, "text, at most %lld bytes", (long long)key->max);
+        break;
+    case KEY_PATH:
+    case KEY_BODY_FILE:
+        fputs("path", to);
+        break;
+    case KEY_URL:
+    case KEY_PROXY:
+        fputs("URL", to);
+        break;
+    case KEY_CONNECT:
+        fputs("host and port", to);
+        break;
+    case KEY_STATUS:
+        fputs("status, or a list", to);
+        break;
+    case KEY_TEXTS:
+    case KEY_BODY_RULES:
+        fprintf(to, "text, or a list of at most %lld", (long long)key->max);
+        break;
+    case KEY_SECRET:
+        fputs("secret", to);
+        break;
+    case KEY_LABELS:
+    case KEY_HEADERS:
+    case KEY_HEADER_RULES:
+        fprintf(to, "map of at most %lld names", (long long)key->max);
+        break;
+    case KEY_SECTION:
+        fputs("map of keys", to);
+        break;
+    case KEY_ENTRIES:
+        fputs("list", to);
+        break;
+    }
+}
+
+/* A cell: what a table takes for its own is escaped. */
+static void print_cell(const char *text, FILE *to) {
+    for (; *text != '\0'; text++) {
+        if (*text == '|') {
+            fputc('\\', to);
+        }
+        fputc(*text, to);
+    }
+}
+
+static void print_row(const struct key *key, FILE *to) {
+    bool site_only = (key->places & KEY_SITE) != 0 && (key->places & KEY_DEFAULTS) == 0;
+    fprintf(to, "| %s%s | ", key->name, site_only ? " (not in defaults)" : "");
+    print_value(key, to);
+    if (key->fallback != NULL) {
+        fprintf(to, " | `%s` | ",
+                strncmp(key->fallback, "tallyd/", 7) == 0 ? "tallyd/VERSION" : key->fallback);
+    } else {
+        fprintf(to, " | %s | ", key->computed != NULL ? key->computed : "none");
+    }
+    fprintf(to, "%s | ", reload_name(key->reload));
+    print_cell(key->help, to);
+    fprintf(to, " | `%s: ", key->name);
+    print_cell(key->example, to);
+    fputs("` |\n", to);
+}
+
+/* config/keys.md. A key of several places stands at the last of them. */
+static void print_table(FILE *to) {
+    static const enum key_place order[] = {KEY_TOP,       KEY_SITE,    KEY_REQUEST,   KEY_BASIC,
+                                           KEY_IN_SECRET, KEY_TLS,     KEY_REDIRECTS, KEY_BACKEND,
+                                           KEY_EXPECT,    KEY_IN_RULE, KEY_REPORT,    KEY_RESOLVER};
+    fputs("# The keys of a configuration\n\n"
+          "Each with its example is what `tallyd` was built with: a test compares this page with "
+          "the program's own\ntable and loads every example. Durations, sizes and words are as in "
+          "[tallyd.yaml](tallyd.yaml).\n",
+          to);
+    for (size_t p = 0; p < sizeof order / sizeof order[0]; p++) {
+        const char *name = key_place_name(order[p]);
+        fprintf(to, "\n## %c%s%s\n\n", toupper((unsigned char)name[0]), name + 1,
+                order[p] == KEY_SITE ? " and in defaults" : "");
+        fputs("| key | value | default | a change in a reload | meaning | example |\n"
+              "| --- | --- | --- | --- | --- | --- |\n",
+              to);
+        for (size_t i = 0; i < keys_n; i++) {
+            if ((keys[i].places & order[p]) != 0) {
+                print_row(&keys[i], to);
+            }
+        }
+    }
+}
+
+START_TEST(the_page_of_keys_is_that_of_the_rows) {
+    char *wanted = NULL;
+    size_t n = 0;
+    FILE *to = open_memstream(&wanted, &n);
+    ck_assert_ptr_nonnull(to);
+    print_table(to);
+    fclose(to);
+    static char page[65536];
+    FILE *file = fopen("config/keys.md", "r");
+    ck_assert_ptr_nonnull(file);
+    page[fread(page, 1, sizeof page - 1, file)] = '\0';
+    fclose(file);
+    ck_assert_msg(strcmp(page, wanted) == 0, "it would be: test_keys --print > config/keys.md");
+    free(wanted);
+}
+END_TEST
+
+/* A configuration around `key: example`, with no more in it than the key needs. */
+static void surround(const struct key *key, enum key_place place, char *ret_text, size_t size) {
+    char setting[512];
+    snprintf(setting, sizeof setting, "%s: %s", key->name, key->example);
+    const char *name = key->name, *form = NULL;
+    switch (place) {
+    case KEY_TOP:
+        form = strcmp(name, "sites") == 0 ? "%s\n" : "%s\nsites: [ https://a/ ]\n";
+        break;
+    case KEY_INCLUDED:
+        form = "%s\n";
+        break;
+    case KEY_DEFAULTS:
+        form = "defaults: { %s }\nsites: [ https://a/ ]\n";
+        break;
+    case KEY_SITE:
+        form = strcmp(name, "url") == 0 ? "sites: [ { %s } ]\n"
+                                        : "sites: [ { url: https://a/, %s } ]\n";
+        break;
+    case KEY_REQUEST:
+        form = "sites: [ { url: https://a/, request: { %s } } ]\n";
+        break;
+    case KEY_BASIC:
+        form =
+            strcmp(name, "user") == 0
+                ? "sites: [ { url: https://a/, request: { basic: { password: { file: token }, %s "
+                  "} } } ]\n"
+                : "sites: [ { url: https://a/, request: { basic: { user: x, %s } } } ]\n";
+        break;
+    case KEY_IN_SECRET:
+        form = "sites: [ { url: https://a/, request: { bearer: { %s } } } ]\n";
+        break;
+    case KEY_TLS:
+        form = strcmp(name, "cert") == 0
+                   ? "sites: [ { url: https://a/, tls: { key: client.key, %s } } ]\n"
+               : strcmp(name, "key") == 0
+                   ? "sites: [ { url: https://a/, tls: { cert: client.pem, %s } } ]\n"
+                   : "sites: [ { url: https://a/, tls: { %s } } ]\n";
+        break;
+    case KEY_REDIRECTS:
+        form = "sites: [ { url: https://a/, redirects: { %s } } ]\n";
+        break;
+    case KEY_BACKEND:
+        form = "sites: [ { url: https://a/, backend: { %s } } ]\n";
+        break;
+    case KEY_EXPECT:
+        form = "sites: [ { url: https://a/, expect: { %s } } ]\n";
+        break;
+    case KEY_IN_RULE:
+        form = "sites: [ { url: https://a/, expect: { headers: { Server: { %s } } } } ]\n";
+        break;
+    case KEY_REPORT:
+        form = strcmp(name, "to") == 0 ? "reports: [ { %s } ]\nsites: [ https://a/ ]\n"
+               : strcmp(name, "path") == 0
+                   ? "reports: [ { to: file, %s } ]\nsites: [ https://a/ ]\n"
+                   : "reports: [ { to: stdout, %s } ]\nsites: [ https://a/ "
+                     "]\n";
+        break;
+    case KEY_RESOLVER:
+        form = "resolver: { %s }\nsites: [ https://a/ ]\n";
+        break;
+    case KEY_ALL_OF_SITE:
+        break;
+    }
+    ck_assert_ptr_nonnull(form);
+    const char *at = strstr(form, "%s");
+    snprintf(ret_text, size, "%.*s%s%s", (int)(at - form), form, setting, at + 2);
+}
+
+START_TEST(every_example_loads_at_every_place) {
+    const struct key *key = &keys[_i];
+    for (size_t p = 0; p < PLACES; p++) {
+        if ((key->places & places[p]) == 0) {
+            continue;
+        }
+        char text[1024];
+        surround(key, places[p], text, sizeof text);
+        char *secret = strstr(text, "/etc/tallyd/"); /* the test's own directory */
+        if (secret != NULL) {
+            memmove(secret, secret + 12, strlen(secret + 12) + 1);
+        }
+        struct config_messages messages = {0};
+        struct config *config = NULL;
+        char path[128];
+        write_file("tallyd.yaml", text);
+        snprintf(path, sizeof path, "%s/tallyd.yaml", directory);
+        int r = config_load(path, &messages, &config);
+        ck_assert_msg(r == 0, "%s%s", text, messages.n_errors > 0 ? messages.errors[0] : "");
+        config_messages_clear(&messages);
+        config_unref(config);
+    }
+}
+END_TEST
+
+int main(int argc, char **argv) {
+    if (argc == 2 && strcmp(argv[1], "--print") == 0) {
+        print_table(stdout);
+        return 0;
+    }
     Suite *suite = suite_create("keys");
     TCase *tests = tcase_create("keys");
     int n = (int)keys_n;
@@ -189,9 +508,14 @@ int main(void) {
     tcase_add_loop_test(tests, the_bounds_themselves_are_accepted_and_no_more, 0, n);
     tcase_add_test(tests, a_typing_error_finds_the_key_that_was_meant);
     tcase_add_loop_test(tests, the_shipped_example_shows_every_key, 0, n);
-    tcase_add_test(tests, the_shipped_example_loads);
-    tcase_add_test(tests, the_shipped_example_loads_with_everything_switched_on);
     suite_add_tcase(suite, tests);
+    TCase *example = tcase_create("example");
+    tcase_add_checked_fixture(example, make_directory, remove_directory);
+    tcase_add_test(example, the_shipped_example_loads);
+    tcase_add_test(example, the_shipped_example_loads_with_everything_switched_on);
+    tcase_add_test(example, the_page_of_keys_is_that_of_the_rows);
+    tcase_add_loop_test(example, every_example_loads_at_every_place, 0, n);
+    suite_add_tcase(suite, example);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
     int failures = srunner_ntests_failed(runner);
