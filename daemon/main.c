@@ -75,6 +75,7 @@ static int check(const char *path) {
         log_error("out of memory");
     } else {
         if (engine_trust_judge(&trust, NULL)) {
+            plan_print_obstacles(config, stderr);
             plan_print(config, PLAN_SITES_MOST, fd_limit(), stdout);
             status = EXIT_OK;
         }

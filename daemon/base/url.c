@@ -275,7 +275,23 @@ int url_parse(const char *text, struct url *ret_url, const char **ret_why) {
     return 0;
 }
 
-/* libcurl completes it as it would for a redirect; what comes of it is then parsed as any other. */
+/* The text of what libcurl makes of a reference, which has no fragment. */
+static CURLUcode complete(const char *base, const char *reference, char **ret_text) {
+    CURLU *u = curl_url();
+    if (u == NULL) {
+        return CURLUE_OUT_OF_MEMORY;
+    }
+    CURLUcode code = curl_url_set(u, CURLUPART_URL, base, 0);
+    if (code == CURLUE_OK && *reference != '\0') {
+        code = curl_url_set(u, CURLUPART_URL, reference, CURLU_URLENCODE | CURLU_DISALLOW_USER);
+    }
+    if (code == CURLUE_OK) {
+        code = curl_url_get(u, CURLUPART_URL, ret_text, 0);
+    }
+    curl_url_cleanup(u);
+    return code;
+}
+
 int url_resolve(const struct url *base, const char *reference, struct url *ret_url,
                 const char **ret_why) {
     size_t n = strlen(reference);
@@ -289,17 +305,11 @@ int url_resolve(const struct url *base, const char *reference, struct url *ret_u
             return -EINVAL;
         }
     }
+    /* 7.88.1 takes a mere fragment for an empty path */
+    char *whole = strndup(reference, strcspn(reference, "#"));
     char *text = NULL;
-    CURLU *u = curl_url();
-    CURLUcode code =
-        u == NULL ? CURLUE_OUT_OF_MEMORY : curl_url_set(u, CURLUPART_URL, base->text, 0);
-    if (code == CURLUE_OK) {
-        code = curl_url_set(u, CURLUPART_URL, reference, CURLU_URLENCODE | CURLU_DISALLOW_USER);
-    }
-    if (code == CURLUE_OK) {
-        code = curl_url_get(u, CURLUPART_URL, &text, 0);
-    }
-    curl_url_cleanup(u);
+    CURLUcode code = whole == NULL ? CURLUE_OUT_OF_MEMORY : complete(base->text, whole, &text);
+    free(whole);
     if (code != CURLUE_OK) {
         *ret_why = explain(code);
         return *ret_why == out_of_memory ? -ENOMEM : -EINVAL;

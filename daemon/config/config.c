@@ -166,7 +166,8 @@ static int add_url(struct config *config, const struct config_urls *urls, size_t
         if (strchr(urls->urls[i], '@') != NULL) {
             messages_add_secret(messages, MESSAGE_ERROR, mark, NULL, "the URL %s", why);
         } else {
-            messages_add(messages, MESSAGE_ERROR, mark, NULL, "the URL %s", why);
+            messages_add(messages, MESSAGE_ERROR, mark, value_url_hint(urls->urls[i]), "the URL %s",
+                         why);
         }
         source_free(source);
         site->url_given = ""; /* never seen: there is an error */
@@ -228,8 +229,12 @@ static int make_pattern(const struct config_urls *urls, struct arena *arena,
         site.timeout_given = true;
         const struct key *key = key_find("timeout", KEY_SITE);
         if (site.timeout < key->min || site.timeout > key->max) {
+            char given[VALUE_TEXT_SIZE], least[VALUE_TEXT_SIZE], most[VALUE_TEXT_SIZE];
+            value_print_duration(site.timeout, given);
+            value_print_duration(key->min, least);
+            value_print_duration(key->max, most);
             messages_add_whole(messages, MESSAGE_ERROR, "command line",
-                               "timeout: is not from 1ms to 1d");
+                               "timeout: %s is not from %s to %s", given, least, most);
         }
     }
     site.enabled = true;

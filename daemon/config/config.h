@@ -1,6 +1,6 @@
 /* The configuration: an immutable, reference-counted value. Whoever keeps a pointer into it holds a
  * reference; the last one frees everything at once. Reading YAML is reader.c's business alone, and
- * the keys, their bounds and defaults are the rows of keys.c. */
+ * the keys, their bounds and defaults are the rows of rows.c. */
 #pragma once
 
 #include "base/clock.h"

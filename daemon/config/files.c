@@ -183,7 +183,14 @@ int files_read(const char *path, struct draft *draft) {
         return -ENOMEM;
     }
     draft->directory = realpath(*directory == '\0' ? "." : directory, NULL);
-    r = draft->directory == NULL && errno == ENOMEM ? -ENOMEM : read_source(draft, source, false);
+    if (draft->directory != NULL) {
+        r = read_source(draft, source, false);
+    } else { /* paths in the file would be below another directory */
+        r = errno == ENOMEM ? -ENOMEM : 0;
+        messages_add_whole(&draft->messages, MESSAGE_ERROR, path,
+                           "is in a directory that cannot be found: %s", strerror(errno));
+        source_free(source);
+    }
     if (r == 0) {
         r = include_all(draft, directory);
     }

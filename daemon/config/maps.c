@@ -269,9 +269,9 @@ static bool read_header(struct reader *reader, const struct key *key, const stru
     if (header.name == NULL) {
         return reading_out_of_memory(reader);
     }
-    if (why != NULL) { /* its value may be a secret */
-        messages_add_secret(&reader->draft->messages, MESSAGE_ERROR, name->mark, NULL,
-                            "%s: \"%.*s\" %s", key->name, READING_QUOTED_BYTES, name->text, why);
+    if (why != NULL) { /* "Authorization:" is masked wherever it stands */
+        reading_error(reader, name->mark, NULL, "%s: \"%.*s\" %s", key->name, READING_QUOTED_BYTES,
+                      name->text, why);
         struct node value;
         return nodes_next(reader->nodes, &value) && nodes_skip(reader->nodes, &value);
     }
@@ -345,7 +345,8 @@ static bool compile(struct reader *reader, const struct key *key, struct mark ma
     if (r < 0) {
         size_t n = strlen(rule->text);
         reading_error(reader, find_inside(mark, rule->text, offset < n ? offset : n), NULL,
-                      "%s: no regular expression: %s (after %zu bytes)", key->name, why, offset);
+                      "%s: no regular expression: %s (after %zu byte%s)", key->name, why, offset,
+                      offset == 1 ? "" : "s");
     }
     *ret_ok = r == 0;
     return true;

@@ -6,9 +6,13 @@
 #include "config/timing.h"
 #include "config/value.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     DAY_SECONDS = 86400,
@@ -24,7 +28,9 @@ enum {
     SAMPLE_BYTES = 10 * 1024,         /* a sample in flight: 5.6 KB easy handle, 4 KiB buffer */
     SAMPLE_TLS_BYTES = 60 * 1024,     /* and its TLS */
     ROUND_SAMPLE_BYTES = 128,         /* a sample of a round, in flight or not */
-    TRUST_BYTES = 1024 * 1024,        /* a worker's certificates of authorities */
+    TRUST_BYTES = 1024 * 1024,        /* a worker's certificates of authorities, of each file */
+    MATCH_BYTES = 16 * 1024 * 1024,   /* a regular expression at work, one a worker */
+    INFLATE_BYTES = 48 * 1024,        /* to unpack an answer */
     SITE_BYTES = 3584,                /* a site's settings, schedule and state, its texts apart, and
                                          the same again while a reload has both */
     WAITING_RECORDS = 8192,  /* in a sink's backlog, and as many on their way to the writer */
@@ -43,10 +49,15 @@ enum {
 
 static const char assumptions[] =
     "These are bounds, reached when every server sends all that is read of it. A sample reads at\n"
-    "most its body_limit and a head of 64 KiB, sends 1 KiB and its URL, and over TLS moves 16 KiB\n"
-    "for the handshake. In flight it holds 10 KiB and its head, 60 KiB more over TLS, and one\n"
-    "descriptor; a round in flight holds 40 KiB and two. Log bytes are for reports of two outcomes\n"
-    "without evidence, in all sinks that show all reports; a failing site's are longer.\n";
+    "most its body_limit and a head of 64 KiB, sends 1 KiB, its URL, headers and body, and over TLS\n"
+    "moves 16 KiB for the handshake; all that again for each redirect that it may follow. In flight\n"
+    "it holds 10 KiB, its head and what it sends, 60 KiB more over TLS, the body where the\n"
+    "expectation looks at it, and one descriptor; a round in flight holds 40 KiB and two. Log bytes\n"
+    "are for reports of two outcomes without evidence, in all sinks that show all reports; a failing\n"
+    "site's are longer.\n";
+static const char each_assumption[] =
+    "What says \"per address\" is asked of every address that its host will turn out to have; rates\n"
+    "and bytes are for one of them, and so are those of its total.\n";
 
 /* What one site, or all together, cost. Rates are a day's, for whole numbers. */
 struct cost {
@@ -78,14 +89,30 @@ static double report_bytes(const struct site *site, const char *format) {
     return 720 + name + url + labels;
 }
 
+/* What a request sends beyond 1 KiB. */
+static uint64_t asked_bytes(const struct site *site) {
+    const struct request_config *request = &site->request;
+    uint64_t bytes = strlen(site->url.text) + request->body_bytes;
+    for (size_t i = 0; i < request->n_headers; i++) {
+        const struct header *header = &request->headers[i];
+        bytes += strlen(header->name) + 4 +
+                 (header->secret != NULL ? header->secret->n : strlen(header->value));
+    }
+    if (request->basic_user != NULL) { /* in base64, and the header's name */
+        bytes += 4 * (strlen(request->basic_user) + request->basic_password->n + 3) / 3 + 23;
+    }
+    return bytes + (request->bearer != NULL ? request->bearer->n + 24 : 0);
+}
+
 static struct cost site_cost(const struct config *config, const struct site *site) {
     double rounds = DAY_SECONDS / ((double)site->interval / NSEC_PER_SEC);
-    double sample_bytes = (double)site->body_limit_bytes + HEAD_BYTES + REQUEST_BYTES +
-                          (double)strlen(site->url.text) + (site->url.tls ? HANDSHAKE_BYTES : 0);
+    double request_bytes = (double)site->body_limit_bytes + HEAD_BYTES + REQUEST_BYTES +
+                           (double)asked_bytes(site) + (site->url.tls ? HANDSHAKE_BYTES : 0);
+    double requests = rounds * site->samples * (1 + site->redirects.follow);
     struct cost cost = {
         .samples_a_second = site->samples / ((double)site->interval / NSEC_PER_SEC),
-        .requests = rounds * site->samples,
-        .bytes = rounds * site->samples * sample_bytes,
+        .requests = requests,
+        .bytes = requests * request_bytes,
     };
     for (size_t i = 0; i < config->n_sinks; i++) {
         if (shows_healthy(&config->sinks[i])) {
@@ -99,31 +126,67 @@ static struct cost site_cost(const struct config *config, const struct site *sit
 struct load {
     uint64_t enabled, wanted; /* sites; samples that they would have in flight at once */
     uint64_t samples, tls_samples;
-    uint64_t rounds, round_samples; /* rounds in flight; the samples of all rounds */
+    uint64_t held_bytes;                 /* by samples in flight, beyond what each of them holds */
+    uint64_t rounds, round_samples;      /* rounds in flight; the samples of all rounds */
+    uint64_t kept_sites, kept, tls_kept; /* sites that keep connections, and how many */
     uint64_t lookups;
-    bool tls;
+    bool tls, each, patterns;
 };
 
 static uint64_t lesser(uint64_t a, uint64_t b) {
     return a < b ? a : b;
 }
 
+static bool has_pattern(const struct expect_config *expect) {
+    for (size_t i = 0; i < expect->n_headers; i++) {
+        if (expect->headers[i].pattern != NULL) {
+            return true;
+        }
+    }
+    for (size_t i = 0; i < expect->n_body; i++) {
+        if (expect->body[i].pattern != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What a sample of the site holds while it is in flight, beyond what each holds. */
+static uint64_t held_bytes(const struct site *site) {
+    return asked_bytes(site) + (site->expect.n_body > 0 ? site->body_limit_bytes : 0) +
+           (site->request.compressed ? INFLATE_BYTES : 0);
+}
+
 static struct load find_load(const struct config *config) {
     struct load load = {0};
-    uint64_t tls_wanted = 0;
+    uint64_t tls_wanted = 0, held_most = 0;
     for (size_t i = 0; i < config->n_sites; i++) {
         const struct site *site = &config->sites[i];
-        if (site->enabled) {
-            load.enabled++;
-            load.wanted += in_flight(site);
-            tls_wanted += site->url.tls ? in_flight(site) : 0;
-            load.round_samples += site->samples;
-            load.lookups += site->url.literal ? 0 : 2; /* one a family */
-            load.tls = load.tls || site->url.tls;
+        if (!site->enabled) {
+            continue;
         }
+        /* of how many addresses nobody knows: as many as may be at all */
+        bool each = site->addresses == ADDRESSES_EACH && !site->url.literal;
+        uint64_t wanted = each ? config->max_in_flight : in_flight(site), held = held_bytes(site);
+        load.enabled++;
+        load.wanted += wanted;
+        tls_wanted += site->url.tls ? wanted : 0;
+        load.held_bytes += wanted * held;
+        held_most = held > held_most ? held : held_most;
+        load.round_samples += site->samples;
+        load.lookups += site->url.literal ? 0 : 2; /* one a family */
+        if (site->connection == CONNECTION_REUSE) {
+            load.kept_sites++;
+            load.kept += wanted;
+            load.tls_kept += site->url.tls ? wanted : 0;
+        }
+        load.tls = load.tls || site->url.tls;
+        load.each = load.each || each;
+        load.patterns = load.patterns || has_pattern(&site->expect);
     }
     load.samples = lesser(load.wanted, config->max_in_flight);
     load.tls_samples = lesser(tls_wanted, config->max_in_flight);
+    load.held_bytes = lesser(load.held_bytes, held_most * config->max_in_flight);
     load.rounds = lesser(load.enabled, config->max_in_flight);
     load.lookups = lesser(load.lookups, (uint64_t)config->workers * LOOKUPS_MOST);
     return load;
@@ -132,7 +195,8 @@ static struct load find_load(const struct config *config) {
 static uint64_t find_fds(const struct config *config, const struct load *load) {
     uint64_t loops = (uint64_t)config->workers + 2; /* control and writer */
     return RESERVED_FDS + loops * LOOP_FDS + config->n_sinks * SINK_FDS + load->samples +
-           load->rounds * MULTI_FDS + load->lookups * LOOKUP_FDS;
+           load->rounds * MULTI_FDS + load->lookups * LOOKUP_FDS + load->kept +
+           load->kept_sites * MULTI_FDS;
 }
 
 uint64_t plan_fds(const struct config *config) {
@@ -140,15 +204,30 @@ uint64_t plan_fds(const struct config *config) {
     return find_fds(config, &load);
 }
 
+/* How often a site's CA file differs from the one before it: at least as many as there are. */
+static uint64_t count_cas(const struct config *config) {
+    uint64_t n = 0;
+    const char *before = NULL;
+    for (size_t i = 0; i < config->n_sites; i++) {
+        const char *ca = config->sites[i].tls.ca;
+        n += ca != NULL && (before == NULL || strcmp(ca, before) != 0);
+        before = ca != NULL ? ca : before;
+    }
+    return n;
+}
+
 static uint64_t find_memory(const struct config *config, const struct load *load) {
     uint64_t texts = 0;
     for (size_t i = 0; i < config->n_sites; i++) {
-        texts += 2 * (strlen(config->sites[i].name) + strlen(config->sites[i].url.text));
+        texts += 2 * (strlen(config->sites[i].name) + asked_bytes(&config->sites[i]));
     }
     return PROCESS_BYTES + config->n_sites * SITE_BYTES + texts +
-           load->samples * (SAMPLE_BYTES + HEAD_BYTES) + load->tls_samples * SAMPLE_TLS_BYTES +
-           load->rounds * MULTI_BYTES + load->round_samples * ROUND_SAMPLE_BYTES +
-           (load->tls ? (uint64_t)config->workers * TRUST_BYTES : 0);
+           load->samples * (SAMPLE_BYTES + HEAD_BYTES) + load->held_bytes +
+           (load->tls_samples + load->tls_kept) * SAMPLE_TLS_BYTES +
+           (load->rounds + load->kept_sites) * MULTI_BYTES +
+           load->round_samples * ROUND_SAMPLE_BYTES +
+           (load->tls ? (uint64_t)config->workers * TRUST_BYTES * (1 + count_cas(config)) : 0) +
+           (load->patterns ? (uint64_t)config->workers * MATCH_BYTES : 0);
 }
 
 /* ---- the page ---- */
@@ -204,6 +283,9 @@ static void print_site(const struct config *config, const struct site *site, FIL
     }
     struct cost cost = site_cost(config, site);
     print_costs(&cost, to);
+    if (site->addresses == ADDRESSES_EACH && !site->url.literal) {
+        fputs("  per address", to);
+    }
     unsigned unsent = timing_unsent(site, site->concurrency);
     if (unsent > 0) {
         fprintf(to, "  %u of %u not sent if it hangs", unsent, site->samples);
@@ -291,8 +373,14 @@ void plan_print(const struct config *config, size_t most_sites, uint64_t fd_limi
     fprintf(to, "sites        %zu, %" PRIu64 " enabled, in %zu ring%s\n", config->n_sites,
             load.enabled, config->n_rings, config->n_rings == 1 ? "" : "s");
     fprintf(to, "in flight    %" PRIu64 " samples at the most", load.samples);
-    if (load.wanted > load.samples) {
+    if (load.wanted > load.samples && load.each) {
+        fputs(" (max_in_flight)", to);
+    } else if (load.wanted > load.samples) {
         fprintf(to, " (max_in_flight; %" PRIu64 " if every site hung)", load.wanted);
+    }
+    if (load.kept_sites > 0) {
+        fprintf(to, "\nkept         %" PRIu64 " connections at the most, of %" PRIu64 " site%s",
+                load.kept, load.kept_sites, load.kept_sites == 1 ? "" : "s");
     }
     fprintf(to, "\ndescriptors  %" PRIu64 " at the most, ", fds);
     if (fd_limit == UINT64_MAX) { /* RLIM_INFINITY */
@@ -308,4 +396,26 @@ void plan_print(const struct config *config, size_t most_sites, uint64_t fd_limi
     double waiting = (double)(config->n_sinks + 1) * WAITING_RECORDS * RECORD_BYTES;
     fprintf(to, "; up to %s more while logs cannot be written\n\n", print_bytes(waiting, memory));
     fputs(assumptions, to);
+    if (load.each) {
+        fputs(each_assumption, to);
+    }
+}
+
+void plan_print_obstacles(const struct config *config, FILE *to) {
+    for (size_t i = 0; i < config->n_sinks; i++) {
+        const char *path = config->sinks[i].path;
+        if (path == NULL || faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0) {
+            continue;
+        }
+        int error = errno;
+        const char *slash = strrchr(path, '/'); /* the path is absolute */
+        char directory[PATH_MAX];
+        int n = snprintf(directory, sizeof directory, "%.*s", (int)(slash - path) + 1, path);
+        bool makeable = error == ENOENT && n < (int)sizeof directory &&
+                        faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) == 0;
+        error = error == ENOENT ? errno : error;
+        if (!makeable) {
+            fprintf(to, "warning: this user cannot write the log %s: %s\n", path, strerror(error));
+        }
+    }
 }

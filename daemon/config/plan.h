@@ -1,4 +1,4 @@
-/* What a configuration costs, worked out before anything is sent. Pure. */
+/* What a configuration costs, worked out before anything is sent. Pure, but for the last. */
 #pragma once
 
 #include "config/config.h"
@@ -13,3 +13,7 @@ void plan_print(const struct config *config, size_t most_sites, uint64_t fd_limi
 
 /* Descriptors that `config` can need at the most, the process's own included. */
 uint64_t plan_fds(const struct config *config);
+
+/* Prints a warning for each log that this user could not write, as far as can be told without
+ * opening it. */
+void plan_print_obstacles(const struct config *config, FILE *to);

@@ -145,6 +145,17 @@ static void check_expect(struct draft *draft, const struct draft_site *written,
                          "first");
         }
     }
+    if (site->expect.n_body > 0 && site->request.method != NULL &&
+        strcmp(site->request.method, "HEAD") == 0) {
+        static const size_t fields[] = {FORM(body_contains), FORM(body_matches),
+                                        FORM(body_not_matches)};
+        size_t field = 0; /* the first that is set: one is, as there are rules */
+        while (field < 2 && draft_setting_of(draft, written, fields[field]) == NULL) {
+            field++;
+        }
+        check_pair(draft, written, SITE(request.method), fields[field], &said->head,
+                   "an answer to HEAD has no body that could be as expected");
+    }
     const struct draft_setting *certificate =
         draft_find(&written->settings, SITE(expect.certificate));
     if (certificate != NULL && certificate->value.number > 0 && site->url.text != NULL &&

@@ -196,7 +196,7 @@ static bool read_url(struct reader *reader, const struct node *node, struct draf
         messages_add_secret(&reader->draft->messages, MESSAGE_ERROR, node->mark, NULL, "the URL %s",
                             why);
     } else if (r < 0) {
-        reading_error(reader, node->mark, NULL, "the URL %s", why);
+        reading_error(reader, node->mark, value_url_hint(node->text), "the URL %s", why);
     } else if ((site->url_given = arena_copy(&reader->draft->keep, node->text)) == NULL) {
         return reading_out_of_memory(reader);
     }
@@ -249,6 +249,11 @@ static bool read_texts(struct reader *reader, const struct key *key, const struc
 
 static bool read_section(struct reader *reader, const struct key *key, const struct node *first,
                          struct collected *to) {
+    if (first->kind == NODE_SCALAR && key->inside == KEY_BASIC) { /* USER:PASSWORD, perhaps */
+        messages_add_secret(&reader->draft->messages, MESSAGE_ERROR, first->mark, NULL,
+                            "%s is a single value; it wants a map of user and password", key->name);
+        return true;
+    }
     if (first->kind != NODE_MAP) {
         return reading_refuse_node(reader, first, key->name, "a map of keys");
     }
@@ -345,8 +350,8 @@ static bool read_value(struct reader *reader, const struct key *key, struct coll
                        struct draft_site *site) {
     struct draft *draft = reader->draft;
     struct node node;
-    if (key->kind == KEY_BODY ? !nodes_next_lines(reader->nodes, &node)
-                              : !nodes_next(reader->nodes, &node)) {
+    bool lines = key->kind == KEY_BODY || key->kind == KEY_SECRET; /* refused, with better words */
+    if (lines ? !nodes_next_lines(reader->nodes, &node) : !nodes_next(reader->nodes, &node)) {
         return false;
     }
     struct draft_setting setting = {.key = key, .mark = node.mark};
@@ -402,6 +407,19 @@ static bool read_value(struct reader *reader, const struct key *key, struct coll
     return going;
 }
 
+/* Whether the keys of a place say more than where else there is one of that name: where there are
+ * few of them, or some that begin with it. */
+static bool is_better_listed(const char *name, enum key_place place) {
+    size_t n = strlen(name);
+    for (size_t i = 0; i < keys_n; i++) {
+        if ((keys[i].places & place) != 0 && strncmp(keys[i].name, name, n) == 0 &&
+            keys[i].name[n] == '_') {
+            return true;
+        }
+    }
+    return place == KEY_IN_SECRET || place == KEY_IN_RULE;
+}
+
 /* What may have been meant by a key that is unknown at its place. */
 static void add_unknown_key(struct reader *reader, const struct node *node, enum key_place place) {
     char hint[512] = "";
@@ -412,7 +430,7 @@ static void add_unknown_key(struct reader *reader, const struct node *node, enum
         snprintf(hint, sizeof hint, "an included file may hold sites only");
     } else if (nearest != NULL && (nearest->places & place) != 0) {
         snprintf(hint, sizeof hint, "did you mean \"%s\"?", nearest->name);
-    } else if (nearest != NULL) {
+    } else if (nearest != NULL && !is_better_listed(node->text, place)) {
         enum key_place home = (enum key_place)(nearest->places & -nearest->places);
         snprintf(hint, sizeof hint,
                  strcmp(nearest->name, node->text) == 0 ? "\"%s\" belongs %s"
@@ -427,8 +445,9 @@ static void add_unknown_key(struct reader *reader, const struct node *node, enum
         }
     }
     /* what was meant to be a secret may stand behind it */
-    bool is_secret = (place & (KEY_REQUEST | KEY_BASIC | KEY_IN_SECRET)) != 0 ||
-                     (nearest != NULL && nearest->kind == KEY_SECRET);
+    bool is_secret =
+        place == KEY_IN_SECRET ||
+        (nearest == NULL ? (place & (KEY_REQUEST | KEY_BASIC)) != 0 : nearest->kind == KEY_SECRET);
     if (is_secret) {
         messages_add_secret(&reader->draft->messages, MESSAGE_ERROR, node->mark, hint,
                             "unknown key \"%.*s\"", READING_QUOTED_BYTES, node->text);

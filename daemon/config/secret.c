@@ -22,38 +22,27 @@
 enum {
     SECRET_BYTES = 64 * 1024,
     SECRETS_BYTES = 64 * 1024 * 1024, /* of all together */
-    ROOM_BYTES = 64 * 1024,
+    ROOM_BYTES = 4 * SECRET_BYTES,    /* mapped at a time; what is never touched costs nothing */
 };
 
-struct pages {
-    void *at;
-    size_t size;
-};
-
-static void release_pages(void *arg) {
-    struct pages *pages = arg;
-    explicit_bzero(pages->at, pages->size);
-    munmap(pages->at, pages->size);
+static void release_pages(void *at) {
+    explicit_bzero(at, ROOM_BYTES);
+    munmap(at, ROOM_BYTES);
 }
 
-/* Room for `size` bytes more, in a mapping of their own if they are many. 0 or -ENOMEM. */
-static int make_room(struct secrets *secrets, struct arena *arena, size_t size) {
-    if (size <= secrets->size - secrets->used) {
+/* Room for the longest, and for the byte that shows that one is longer. 0 or -ENOMEM. */
+static int make_room(struct secrets *secrets, struct arena *arena) {
+    if (secrets->size - secrets->used > SECRET_BYTES) {
         return 0;
     }
-    struct pages *pages = arena_take(arena, sizeof *pages);
-    if (pages == NULL) {
+    void *at = mmap(NULL, ROOM_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (at == MAP_FAILED) {
         return -ENOMEM;
     }
-    pages->size = size > ROOM_BYTES ? 2 * ROOM_BYTES : ROOM_BYTES;
-    pages->at = mmap(NULL, pages->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (pages->at == MAP_FAILED) {
-        return -ENOMEM;
-    }
-    (void)madvise(pages->at, pages->size, MADV_DONTDUMP); /* prctl() below is what counts */
-    int r = arena_own(arena, pages, release_pages);
+    (void)madvise(at, ROOM_BYTES, MADV_DONTDUMP); /* it is prctl() that must not fail */
+    int r = arena_own(arena, at, release_pages);
     if (r == 0) {
-        *secrets = (struct secrets){pages->at, 0, pages->size, secrets->all_bytes};
+        *secrets = (struct secrets){at, 0, ROOM_BYTES, secrets->all_bytes};
     }
     return r;
 }
@@ -69,18 +58,14 @@ static int fail_errno(const char *what, int error, char room[SECRET_WHY_SIZE],
     return error == ENOMEM ? -ENOMEM : fail(room, ret_why);
 }
 
-static int check_file(int fd, char room[SECRET_WHY_SIZE], const char **ret_why,
+static int check_file(const struct stat *file, char room[SECRET_WHY_SIZE], const char **ret_why,
                       const char **ret_hint) {
-    struct stat file;
-    if (fstat(fd, &file) != 0) {
-        return fail_errno("cannot be read", errno, room, ret_why);
+    if (!S_ISREG(file->st_mode)) {
+        return fail(S_ISDIR(file->st_mode) ? "is a directory" : "is not a regular file", ret_why);
     }
-    if (!S_ISREG(file.st_mode)) {
-        return fail(S_ISDIR(file.st_mode) ? "is a directory" : "is not a regular file", ret_why);
-    }
-    if ((file.st_mode & S_IRWXO) != 0) {
+    if ((file->st_mode & S_IRWXO) != 0) {
         snprintf(room, SECRET_WHY_SIZE, "is open to everybody (mode %04o)",
-                 (unsigned)file.st_mode & 07777);
+                 (unsigned)file->st_mode & 07777);
         *ret_hint = "no secret may be; chmod o= the file, and change the secret if it matters";
         return fail(room, ret_why);
     }
@@ -104,7 +89,7 @@ static const char *check_bytes(const char *bytes, size_t n) {
     return NULL;
 }
 
-/* Up to `size` bytes. Their number, or -errno. */
+/* Up to `size` bytes: their number, or -errno. */
 static ssize_t read_bytes(int fd, char *bytes, size_t size) {
     size_t n = 0;
     while (n < size) {
@@ -123,26 +108,26 @@ static ssize_t read_bytes(int fd, char *bytes, size_t size) {
     return (ssize_t)n;
 }
 
-static int read_open(int fd, struct secrets *secrets, struct arena *arena, struct secret *secret,
-                     char room[SECRET_WHY_SIZE], const char **ret_why) {
-    if (prctl(PR_SET_DUMPABLE, 0) != 0) { /* before the first byte is here */
-        return fail_errno("cannot be kept out of core files", errno, room, ret_why);
-    }
-    int r = make_room(secrets, arena, SECRET_BYTES + 1);
-    if (r < 0) {
-        return r;
-    }
+/* Reads it to the end of the room. 0; -ENOMEM; -EINVAL with *ret_why, and nothing left behind. */
+static int read_text(int fd, const struct stat *file, struct secrets *secrets,
+                     struct secret *secret, char room[SECRET_WHY_SIZE], const char **ret_why) {
     char *bytes = secrets->room + secrets->used;
-    ssize_t got = read_bytes(fd, bytes, SECRET_BYTES + 1); /* one more shows that it is longer */
+    ssize_t got = read_bytes(fd, bytes, SECRET_BYTES + 1);
     if (got < 0) {
         return fail_errno("cannot be read", (int)-got, room, ret_why);
     }
+    struct stat after;
     size_t n = (size_t)got;
-    const char *why = n > SECRET_BYTES                         ? "is longer than 64 KiB"
-                      : secrets->all_bytes + n > SECRETS_BYTES ? "is one too many; all secrets "
-                                                                 "together may have 64 MiB"
-                                                               : NULL;
-    if (why == NULL) {
+    const char *why = NULL;
+    if (n > SECRET_BYTES) {
+        why = "is longer than 64 KiB";
+    } else if (n > SECRETS_BYTES - secrets->all_bytes) {
+        why = "is one too many; all secrets together may have 64 MiB";
+    } else if (fstat(fd, &after) != 0 || (off_t)n != file->st_size ||
+               after.st_size != file->st_size || after.st_mtim.tv_sec != file->st_mtim.tv_sec ||
+               after.st_mtim.tv_nsec != file->st_mtim.tv_nsec) {
+        why = "changed while it was being read; try again";
+    } else {
         n -= n > 0 && bytes[n - 1] == '\n';
         why = check_bytes(bytes, n);
     }
@@ -150,12 +135,28 @@ static int read_open(int fd, struct secrets *secrets, struct arena *arena, struc
         explicit_bzero(bytes, (size_t)got);
         return fail(why, ret_why);
     }
-    explicit_bzero(bytes + n, (size_t)got - n);
+    bytes[n] = '\0';
     secrets->used += n + 1;
-    secrets->all_bytes += n + 1;
+    secrets->all_bytes += n;
     secret->bytes = bytes;
     secret->n = n;
     return 0;
+}
+
+static int read_open(int fd, struct secrets *secrets, struct arena *arena, struct secret *secret,
+                     char room[SECRET_WHY_SIZE], const char **ret_why, const char **ret_hint) {
+    struct stat file;
+    if (fstat(fd, &file) != 0) {
+        return fail_errno("cannot be read", errno, room, ret_why);
+    }
+    int r = check_file(&file, room, ret_why, ret_hint);
+    if (r == 0 && prctl(PR_SET_DUMPABLE, 0) != 0) { /* before the first byte is here */
+        r = fail_errno("cannot be kept out of core files", errno, room, ret_why);
+    }
+    if (r == 0) {
+        r = make_room(secrets, arena);
+    }
+    return r == 0 ? read_text(fd, &file, secrets, secret, room, ret_why) : r;
 }
 
 /* Where the origin's bytes are. 0; -ENOMEM; -EINVAL with *ret_why. */
@@ -200,10 +201,7 @@ int secret_read(struct secrets *secrets, struct arena *arena, const struct secre
     if (fd < 0) {
         return fail_errno("cannot be opened", errno, room, ret_why);
     }
-    r = check_file(fd, room, ret_why, ret_hint);
-    if (r == 0) {
-        r = read_open(fd, secrets, arena, secret, room, ret_why);
-    }
+    r = read_open(fd, secrets, arena, secret, room, ret_why, ret_hint);
     close(fd);
     if (r == 0) {
         *ret_secret = secret;

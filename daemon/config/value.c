@@ -382,6 +382,22 @@ const char *value_check_request_header(const char *name) {
                                                : value_check_token(name);
 }
 
+const char *value_url_hint(const char *text) {
+    size_t scheme = strncasecmp(text, "https:", 6) == 0  ? 6
+                    : strncasecmp(text, "http:", 5) == 0 ? 5
+                                                         : 0;
+    if (text[0] == '"' || text[0] == '\'') {
+        return "the quotes are part of the text";
+    }
+    if (strncasecmp(text, "url:", 4) == 0) {
+        return "YAML wants a space behind the colon: \"url: https://…\"";
+    }
+    if (scheme > 0 && strncmp(text + scheme, "//", 2) != 0) {
+        return "two slashes follow the colon";
+    }
+    return strncmp(text, "//", 2) == 0 ? "the scheme is missing before the slashes" : NULL;
+}
+
 bool value_is_yaml_word(const char *text) {
     /* http://yaml.org/type/bool.html and null.html; y and n are read as truth by some */
     static const char *const words[] = {"y",  "n",   "yes",  "no", "true", "false",

@@ -49,6 +49,10 @@ const char *value_check_credential(const char *text);
 const char *value_check_host_name(const char *text);
 const char *value_check_request_header(const char *name);
 
+/* What may have been meant by a URL that is refused (a sentence in static storage); NULL: nothing
+ * comes to mind. */
+const char *value_url_hint(const char *text);
+
 /* Whether YAML reads the plain scalar as a truth value or as nothing at all ("no", "on", "~",
  * "null", ""), in any of its versions: such a word is text only in quotes. */
 bool value_is_yaml_word(const char *text);

@@ -292,14 +292,12 @@ static void know_link(struct hop *run, int local_port) {
         return;
     }
     const struct kept_link *link = kept_find_link(kept, (uint16_t)local_port, run->request.address);
-    if (link != NULL) {
-        run->reused = true;
-        run->socket = link->fd;
-        run->ssl_ctx = link->ssl_ctx;
-        run->connected = NSEC_UNKNOWN;
-        run->received_before = received_ever(run);
-        run->received_bytes = 0;
-    }
+    run->reused = true;
+    run->socket = link != NULL ? link->fd : -1; /* all are known, but for a lack of memory */
+    run->ssl_ctx = link != NULL ? link->ssl_ctx : NULL;
+    run->connected = NSEC_UNKNOWN;
+    run->received_before = received_ever(run);
+    run->received_bytes = 0;
 }
 
 /* libcurl has a connection, and is about to send the request. */

@@ -73,14 +73,14 @@ static int resolve(const struct url *base, const struct field *location, outcome
     }
     const char *why = NULL;
     int r = url_resolve(base, reference, ret_url, &why);
-    free(reference);
     if (r == -EINVAL) {
         words_add(words, "%u with a Location that %s", status, why);
-        if (memchr(location->value, '@', location->value_bytes) == NULL) { /* no password */
+        if (strchr(reference, '@') == NULL) { /* no password */
             words_add(words, ": ");
-            words_quote(words, "\"", location->value, strcspn(location->value, "?\n"));
+            words_quote(words, "\"", reference, strcspn(reference, "?"));
         }
     }
+    free(reference);
     return r;
 }
 

@@ -174,9 +174,9 @@ static void end_unstarted(struct round_run *run, outcome_t outcome, const char *
 static void run_free(struct round_run *run) {
     event_del(&run->start);
     event_del(&run->deadline);
+    tls_use_clear(&run->tls);
     free(run->flights);
     free(run->rows);
-    tls_use_clear(&run->tls);
     free(run);
 }
 

@@ -96,4 +96,72 @@ def includes_are_read_and_errors_in_them_have_their_place(lab):
     assert done.status == 2 and f"{bad}:2:" in done.err, done
 
 
+SECRET = "hunter2-never-seen"
+
+
+def private(lab, name, text, mode=0o600):
+    path = lab.write(name, text)
+    os.chmod(path, mode)
+    return path
+
+
+@case
+def a_site_that_asks_with_secrets_shows_none(lab):
+    private(lab, "secret", SECRET + "\n")
+    text = """sites:
+  - name: shop
+    url: https://shop.example.org/
+    request:
+      headers: { X-Key: { file: secret } }
+      basic: { user: probe, password: { credential: secret } }
+    expect: { status: not 5xx, body_matches: '^ok', latency: 500ms, certificate: 14d }
+    redirects: { follow: 2 }
+"""
+    path = lab.write("tallyd.yaml", text)
+    done = run_tallyd("check", "-c", path, env={**os.environ, "CREDENTIALS_DIRECTORY": lab.dir})
+    assert done.status == 0 and done.err == "" and "shop" in done.out, done
+    assert SECRET not in done.out, done
+    environment = {name: value for name, value in os.environ.items()
+                   if name != "CREDENTIALS_DIRECTORY"}
+    done = run_tallyd("check", "-c", path, env=environment)
+    assert done.status == 2 and "CREDENTIALS_DIRECTORY is not set" in done.err, done
+
+
+@case
+def a_secret_that_is_none_is_refused_and_not_shown(lab):
+    for login, mode, word in (("{ file: secret }", 0o644, "open to everybody"),
+                              ("{ file: . }", 0o600, "is a directory"),
+                              ("{ file: missing }", 0o600, "No such file"),
+                              (SECRET, 0o600, "plain text")):
+        private(lab, "secret", SECRET, mode)
+        path, done = check(lab, "sites:\n  - url: https://127.0.0.1/\n"
+                                f"    request: {{ bearer: {login} }}\n")
+        assert done.status == 2 and done.out == "" and word in done.err, (login, done)
+        assert f"{path}:3:" in done.err and SECRET not in done.err, (login, done)
+
+
+@case
+def a_site_that_is_not_verified_is_told_with_its_line(lab):
+    path, done = check(lab, "sites:\n  - url: https://127.0.0.1/\n    tls: { verify: no }\n")
+    assert done.status == 0 and f"{path}:3:20: warning: " in done.err, done
+    assert "NOT verified" in done.err, done
+
+
+@case
+def a_pattern_that_does_not_compile_has_its_place(lab):
+    path, done = check(lab, "sites:\n  - url: https://127.0.0.1/\n"
+                            "    expect: { body_matches: 'a(b' }\n")
+    assert done.status == 2 and f"{path}:3:33: error: " in done.err, done
+    assert "closing parenthesis" in done.err, done
+
+
+@case
+def a_log_that_cannot_be_written_is_a_warning(lab):
+    path = lab.path("none/reports.log")
+    _, done = check(lab, f"reports: [ {{ to: file, path: {path} }} ]\n"
+                         "sites: [ http://127.0.0.1/ ]\n")
+    assert done.status == 0 and done.out != "", done
+    assert f"cannot write the log {path}: No such file" in done.err, done
+
+
 main()

@@ -176,6 +176,49 @@ START_TEST(without_memory_the_site_is_not_blamed) {
 }
 END_TEST
 
+START_TEST(what_keeps_a_sample_from_its_proxy_is_the_proxys) {
+    static const struct {
+        int code, error;
+    } ends[] = {
+        {CURLE_COULDNT_CONNECT, ECONNREFUSED},
+        {CURLE_COULDNT_CONNECT, ENETUNREACH},
+        {CURLE_OPERATION_TIMEDOUT, 0},
+        {CURLE_RECV_ERROR, 0},
+        {CURLE_RECV_ERROR, ECONNRESET},
+        {CURLE_GOT_NOTHING, 0},
+        {CURLE_COULDNT_RESOLVE_PROXY, 0},
+        {CURLE_WEIRD_SERVER_REPLY, 0},
+        {CURLE_PROXY, 0},
+        {CURL_LAST, 0},
+    };
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        struct classify_input input = {
+            .code = ends[i].code, .error = ends[i].error, .proxied = true, .tls = true};
+        ck_assert_msg(classify(&input) == OUTCOME_PROXY, "%d: %u", input.code, classify(&input));
+    }
+}
+END_TEST
+
+START_TEST(a_proxy_is_not_to_blame_for_us_nor_for_what_comes_after_it) {
+    struct classify_input input = {
+        .code = CURLE_COULDNT_CONNECT, .error = EMFILE, .proxied = true, .tls = true};
+    ck_assert_uint_eq(classify(&input), OUTCOME_LOCAL_RESOURCE);
+    input = (struct classify_input){.code = CURLE_OUT_OF_MEMORY, .proxied = true};
+    ck_assert_uint_eq(classify(&input), OUTCOME_LOCAL_RESOURCE);
+    input = (struct classify_input){.code = CURLE_PEER_FAILED_VERIFICATION,
+                                    .progress = PROGRESS_TLS,
+                                    .proxied = true,
+                                    .tls = true};
+    ck_assert_uint_eq(classify(&input), OUTCOME_TLS_VERIFY);
+    input = (struct classify_input){
+        .code = CURLE_OPERATION_TIMEDOUT, .progress = PROGRESS_REQUEST, .proxied = true};
+    ck_assert_uint_eq(classify(&input), OUTCOME_FIRST_BYTE_TIMEOUT);
+    input = (struct classify_input){
+        .code = CURLE_GOT_NOTHING, .progress = PROGRESS_REQUEST, .proxied = true};
+    ck_assert_uint_eq(classify(&input), OUTCOME_EMPTY_REPLY);
+}
+END_TEST
+
 /* Codes of other protocols, of things that are switched off, and those that libcurl does not use
  * any more: they have no row. */
 static bool is_foreign(int code) {
@@ -245,6 +288,8 @@ int main(void) {
     tcase_add_test(tests, a_body_that_we_ended_keeps_its_status);
     tcase_add_test(tests, a_head_that_we_ended_is_too_large);
     tcase_add_test(tests, without_memory_the_site_is_not_blamed);
+    tcase_add_test(tests, what_keeps_a_sample_from_its_proxy_is_the_proxys);
+    tcase_add_test(tests, a_proxy_is_not_to_blame_for_us_nor_for_what_comes_after_it);
     tcase_add_test(tests, every_code_of_this_libcurl_has_a_row);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

@@ -475,9 +475,9 @@ START_TEST(labels_are_bounded) {
 END_TEST
 
 START_TEST(a_file_cut_anywhere_loads_or_says_why) {
-    static const char *const paths[] = {"config/tallyd.yaml",
-                                        "tests/unit/golden/config/sinks.yaml"};
-    for (int file = 0; file < 2; file++) {
+    static const char *const paths[] = {"config/tallyd.yaml", "tests/unit/golden/config/sinks.yaml",
+                                        "tests/unit/golden/config/asked.yaml"};
+    for (int file = 0; file < 3; file++) {
         size_t n;
         char *rich = read_whole(paths[file], &n);
         for (size_t cut = 0; cut <= n; cut++) {
@@ -540,10 +540,15 @@ static bool allocations_can_fail(void) {
 
 /* Every allocation fails once, of ours and the libraries'. */
 START_TEST(lack_of_memory_is_an_error_and_no_leak) {
-    static const char *const paths[] = {"config/tallyd.yaml", "tests/unit/golden/config/sinks.yaml",
+    static const char *const paths[] = {"config/tallyd.yaml",
+                                        "tests/unit/golden/config/sinks.yaml",
                                         "tests/unit/golden/config/labels.yaml",
                                         "tests/unit/golden/config/one_name_twice.yaml",
-                                        "tests/unit/golden/config/statuses.yaml"};
+                                        "tests/unit/golden/config/statuses.yaml",
+                                        "tests/unit/golden/config/asked.yaml",
+                                        "tests/unit/golden/config/expectations.yaml",
+                                        "tests/unit/golden/config/requests.yaml",
+                                        "tests/unit/golden/config/secrets.yaml"};
     size_t n;
     const char *bytes = read_whole(paths[_i], &n);
     bool failed = true;
@@ -825,6 +830,12 @@ START_TEST(a_bad_url_is_shown_with_where_it_came_from) {
                      "    ^\n");
     free(text);
     config_messages_clear(&messages);
+    given = (struct config_urls){
+        .urls = urls + 1, .origins = origins, .n_urls = 1, .timeout = 100 * 86400 * NSEC_PER_SEC};
+    ck_assert_int_eq(config_from_urls(&given, &messages, &config), -EINVAL);
+    ck_assert_str_eq(messages.errors[0],
+                     "command line: error: timeout: 100d is not from 1ms to 1d\n");
+    config_messages_clear(&messages);
     given.n_urls = 0;
     ck_assert_int_eq(config_from_urls(&given, &messages, &config), -EINVAL);
     config_messages_clear(&messages);
@@ -895,7 +906,7 @@ int main(void) {
     if (memory_can_fail() || allocations_can_fail()) {
         TCase *memory = tcase_create("memory");
         tcase_set_timeout(memory, 300);
-        tcase_add_loop_test(memory, lack_of_memory_is_an_error_and_no_leak, 0, 5);
+        tcase_add_loop_test(memory, lack_of_memory_is_an_error_and_no_leak, 0, 9);
         suite_add_tcase(suite, memory);
     }
     TCase *files = tcase_create("files");

@@ -1,6 +1,9 @@
 /* Samples by the real libcurl against small servers in threads of this process: what must hold of
  * one lane (one multi handle) whatever was sampled on it before. The classes that sockets can bring
  * about are swept in tests/system. */
+#include "certificates.h"
+
+#include "probe/lane.h"
 #include "probe/probe.h"
 #include "probe/trust.h"
 
@@ -25,38 +28,7 @@
 
 /* ---- certificates ---- */
 
-struct identity {
-    X509 *certificate;
-    EVP_PKEY *key;
-};
-
-static struct identity identity_new(const char *name, const struct identity *issuer) {
-    struct identity made = {X509_new(), EVP_EC_gen("P-256")};
-    X509 *certificate = made.certificate;
-    X509_set_version(certificate, X509_VERSION_3);
-    ASN1_INTEGER_set(X509_get_serialNumber(certificate), issuer == NULL ? 1 : 2);
-    X509_gmtime_adj(X509_getm_notBefore(certificate), -3600);
-    X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
-    X509_set_pubkey(certificate, made.key);
-    X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_ASC,
-                               (const unsigned char *)name, -1, -1, 0);
-    X509_set_issuer_name(certificate,
-                         X509_get_subject_name(issuer != NULL ? issuer->certificate : certificate));
-    X509_EXTENSION *extension = X509V3_EXT_conf_nid(
-        NULL, NULL, issuer == NULL ? NID_basic_constraints : NID_subject_alt_name,
-        issuer == NULL ? "critical,CA:TRUE" : "DNS:site.test");
-    X509_add_ext(certificate, extension, -1);
-    X509_EXTENSION_free(extension);
-    X509_sign(certificate, issuer != NULL ? issuer->key : made.key, EVP_sha256());
-    return made;
-}
-
-static void identity_clear(struct identity *identity) {
-    X509_free(identity->certificate);
-    EVP_PKEY_free(identity->key);
-}
-
-static struct trust *trust_in(const struct identity *ca) {
+static struct trust *trust_in(const struct issued *ca) {
     char path[] = "/tmp/test_http.XXXXXX";
     FILE *file = fdopen(mkstemp(path), "w");
     PEM_write_X509(file, ca->certificate);
@@ -77,10 +49,41 @@ struct server {
     SSL_CTX *tls; /* NULL: plain */
     const char *answer;
     size_t answer_bytes;
-    bool stay; /* keeps the connection open and silent after the answer */
+    bool stay;     /* keeps the connection open and silent after the answer */
+    unsigned most; /* requests that it answers on a connection; 0: one, and closes */
+    unsigned read; /* requests that it reads on a connection, if more: the last has no answer */
     atomic_uint connections, requests;
     pthread_t thread;
+    pthread_t many[64]; /* with `most`: a thread for each connection */
 };
+
+struct client {
+    struct server *server;
+    int fd;
+};
+
+static ssize_t receive(int fd, SSL *ssl, char *bytes, size_t size) {
+    return ssl != NULL ? SSL_read(ssl, bytes, (int)size) : recv(fd, bytes, size, 0);
+}
+
+/* Requests come in one piece. */
+static void serve_many(struct server *server, int fd, SSL *ssl) {
+    char request[4096];
+    for (unsigned i = 0; i < server->most || i < server->read; i++) {
+        if (receive(fd, ssl, request, sizeof request) <= 0) {
+            return;
+        }
+        atomic_fetch_add(&server->requests, 1);
+        if (i >= server->most) {
+            return;
+        }
+        if (ssl != NULL) {
+            SSL_write(ssl, server->answer, (int)server->answer_bytes);
+        } else {
+            send(fd, server->answer, server->answer_bytes, MSG_NOSIGNAL);
+        }
+    }
+}
 
 static void serve(struct server *server, int fd) {
     char request[4096];
@@ -94,8 +97,12 @@ static void serve(struct server *server, int fd) {
             return;
         }
     }
-    ssize_t n =
-        ssl != NULL ? SSL_read(ssl, request, sizeof request) : recv(fd, request, sizeof request, 0);
+    if (server->most > 0) {
+        serve_many(server, fd, ssl);
+        SSL_free(ssl);
+        return;
+    }
+    ssize_t n = receive(fd, ssl, request, sizeof request);
     if (n > 0) {
         atomic_fetch_add(&server->requests, 1);
         if (ssl != NULL) {
@@ -111,12 +118,29 @@ static void serve(struct server *server, int fd) {
     SSL_free(ssl);
 }
 
+static void *serve_one(void *arg) {
+    struct client client = *(struct client *)arg;
+    free(arg);
+    serve(client.server, client.fd);
+    close(client.fd);
+    return NULL;
+}
+
 static void *serve_all(void *arg) {
     struct server *server = arg;
     int fd;
+    unsigned n = 0;
     while ((fd = accept(server->listener, NULL, NULL)) >= 0) {
-        serve(server, fd);
-        close(fd);
+        struct client *client = malloc(sizeof *client);
+        *client = (struct client){server, fd};
+        if (server->most > 0) {
+            pthread_create(&server->many[n++], NULL, serve_one, client);
+        } else {
+            serve_one(client);
+        }
+    }
+    for (unsigned i = 0; i < n; i++) {
+        pthread_join(server->many[i], NULL);
     }
     return NULL;
 }
@@ -144,7 +168,7 @@ static void server_says(struct server *server, const char *answer) {
     server->answer_bytes = strlen(answer);
 }
 
-static SSL_CTX *server_tls(const struct identity *leaf) {
+static SSL_CTX *server_tls(const struct issued *leaf) {
     SSL_CTX *tls = SSL_CTX_new(TLS_server_method());
     SSL_CTX_use_certificate(tls, leaf->certificate);
     SSL_CTX_use_PrivateKey(tls, leaf->key);
@@ -237,8 +261,8 @@ static unsigned open_descriptors(void) {
 /* ---- tests ---- */
 
 START_TEST(a_store_is_used_for_its_own_samples_alone) {
-    struct identity ca_a = identity_new("A", NULL), ca_b = identity_new("B", NULL);
-    struct identity leaf_a = identity_new("leaf", &ca_a), leaf_b = identity_new("leaf", &ca_b);
+    struct issued ca_a = issued_new("A", NULL), ca_b = issued_new("B", NULL);
+    struct issued leaf_a = issued_new("leaf", &ca_a), leaf_b = issued_new("leaf", &ca_b);
     struct server server_a = {.tls = server_tls(&leaf_a)}, server_b = {.tls = server_tls(&leaf_b)};
     server_says(&server_a, small_answer);
     server_says(&server_b, small_answer);
@@ -266,15 +290,15 @@ START_TEST(a_store_is_used_for_its_own_samples_alone) {
     trust_free(trust_b);
     server_stop(&server_a);
     server_stop(&server_b);
-    identity_clear(&leaf_a);
-    identity_clear(&leaf_b);
-    identity_clear(&ca_a);
-    identity_clear(&ca_b);
+    issued_clear(&leaf_a);
+    issued_clear(&leaf_b);
+    issued_clear(&ca_a);
+    issued_clear(&ca_b);
 }
 END_TEST
 
 START_TEST(a_store_that_is_replaced_serves_what_has_begun) {
-    struct identity ca = identity_new("A", NULL), leaf = identity_new("leaf", &ca);
+    struct issued ca = issued_new("A", NULL), leaf = issued_new("leaf", &ca);
     struct server server = {.tls = server_tls(&leaf)};
     server_says(&server, small_answer);
     server_start(&server);
@@ -286,13 +310,13 @@ START_TEST(a_store_that_is_replaced_serves_what_has_begun) {
     event_base_loop(loop_base(loop), EVLOOP_NO_EXIT_ON_EMPTY);
     ck_assert_uint_eq(seen.outcome, 200);
     server_stop(&server);
-    identity_clear(&leaf);
-    identity_clear(&ca);
+    issued_clear(&leaf);
+    issued_clear(&ca);
 }
 END_TEST
 
 START_TEST(a_certificate_for_another_name_is_refused) {
-    struct identity ca = identity_new("A", NULL), leaf = identity_new("leaf", &ca);
+    struct issued ca = issued_new("A", NULL), leaf = issued_new("leaf", &ca);
     struct server server = {.tls = server_tls(&leaf)};
     server_says(&server, small_answer);
     server_start(&server);
@@ -303,8 +327,8 @@ START_TEST(a_certificate_for_another_name_is_refused) {
     ck_assert_uint_eq(atomic_load(&server.requests), 0);
     trust_free(trust);
     server_stop(&server);
-    identity_clear(&leaf);
-    identity_clear(&ca);
+    issued_clear(&leaf);
+    issued_clear(&ca);
 }
 END_TEST
 
@@ -442,6 +466,172 @@ START_TEST(nothing_stays_open) {
 }
 END_TEST
 
+/* ---- connections that are kept ---- */
+
+static void reopen(void) {
+    probe_http.lane_close(lane);
+    ck_assert_int_eq(probe_http.lane_open(engine, &site, &lane), 0);
+}
+
+static void keep(void) {
+    site.connection = CONNECTION_REUSE;
+    site.concurrency = 1;
+    reopen();
+}
+
+static void end_of(struct server *server, struct trust *trust) {
+    probe_http.lane_close(lane);
+    keep_clear(&engine->keep); /* else the server would wait for what comes on them */
+    ck_assert_int_eq(probe_http.lane_open(engine, &site, &lane), 0);
+    trust_free(trust);
+    server_stop(server);
+}
+
+START_TEST(a_kept_connection_has_no_phases_of_its_own_and_its_own_counts) {
+    struct issued ca = issued_new("A", NULL), leaf = issued_new("leaf", &ca);
+    for (int tls = 0; tls < 2; tls++) {
+        struct server server = {.tls = tls ? server_tls(&leaf) : NULL, .most = 1000};
+        struct trust *trust = tls ? trust_in(&ca) : NULL;
+        server_says(&server, small_answer);
+        server_start(&server);
+        ask(&server, "/");
+        keep();
+        ck_assert_uint_eq(sample(trust), 200);
+        uint16_t port = seen.local_port;
+        ck_assert_int_ge(seen.phases[PHASE_CONNECT], 0);
+        for (int i = 0; i < 100; i++) {
+            if (i % 10 == 0) {
+                reopen(); /* as from round to round */
+            }
+            ck_assert_uint_eq(sample(trust), 200);
+            ck_assert_uint_eq(seen.local_port, port);
+            ck_assert_int_eq(seen.phases[PHASE_CONNECT], NSEC_UNKNOWN);
+            ck_assert_int_eq(seen.phases[PHASE_TLS], NSEC_UNKNOWN);
+            ck_assert_int_ge(seen.phases[PHASE_FIRST_BYTE], 0);
+            ck_assert_uint_eq(seen.repeated, 0);
+        }
+        ck_assert_uint_eq(atomic_load(&server.connections), 1);
+        ck_assert_uint_eq(atomic_load(&server.requests), 101);
+        end_of(&server, trust);
+    }
+    issued_clear(&leaf);
+    issued_clear(&ca);
+}
+END_TEST
+
+START_TEST(what_libcurl_asks_again_by_itself_is_counted) {
+    struct issued ca = issued_new("A", NULL), leaf = issued_new("leaf", &ca);
+    for (int tls = 0; tls < 2; tls++) {
+        struct server server = {.tls = tls ? server_tls(&leaf) : NULL, .most = 3, .read = 4};
+        struct trust *trust = tls ? trust_in(&ca) : NULL;
+        server_says(&server, small_answer);
+        server_start(&server);
+        ask(&server, "/");
+        keep();
+        unsigned repeated = 0;
+        for (unsigned i = 1; i <= 30; i++) {
+            ck_assert_uint_eq(sample(trust), 200);
+            repeated += seen.repeated;
+            ck_assert_uint_eq(atomic_load(&server.requests), i + repeated);
+            if (seen.repeated > 0) { /* it ended on a connection of its own after all */
+                ck_assert_int_ge(seen.phases[PHASE_CONNECT], 0);
+                ck_assert_int_le(seen.phases[PHASE_CONNECT], seen.took);
+            }
+        }
+        ck_assert_uint_eq(repeated, 9);
+        end_of(&server, trust);
+    }
+    issued_clear(&leaf);
+    issued_clear(&ca);
+}
+END_TEST
+
+START_TEST(silence_on_a_kept_connection_is_told_from_half_an_answer) {
+    /* the kernel's count begins anew with each request */
+    struct server server = {.most = 1, .read = 2};
+    site.timeout = 400 * NSEC_PER_MSEC;
+    server_says(&server, small_answer);
+    server_start(&server);
+    ask(&server, "/");
+    keep();
+    ck_assert_uint_eq(sample(NULL), 200);
+    server.most = 2;
+    server.answer_bytes = 0; /* nothing, where there were 42 bytes before */
+    server.read = 3;
+    ck_assert_uint_eq(sample(NULL), OUTCOME_FIRST_BYTE_TIMEOUT);
+    end_of(&server, NULL);
+}
+END_TEST
+
+START_TEST(another_store_is_another_connection) {
+    struct issued ca = issued_new("A", NULL), other = issued_new("B", NULL),
+                  leaf = issued_new("leaf", &ca);
+    struct server server = {.tls = server_tls(&leaf), .most = 1000};
+    struct trust *trust = trust_in(&ca), *without = trust_in(&other);
+    server_says(&server, small_answer);
+    server_start(&server);
+    ask(&server, "/");
+    keep();
+    ck_assert_uint_eq(sample(trust), 200);
+    ck_assert_uint_eq(sample(without), OUTCOME_TLS_VERIFY);
+    reopen();
+    ck_assert_uint_eq(sample(without), OUTCOME_TLS_VERIFY);
+    ck_assert_uint_eq(atomic_load(&server.requests), 1);
+    trust_free(without);
+    end_of(&server, trust);
+    issued_clear(&leaf);
+    issued_clear(&other);
+    issued_clear(&ca);
+}
+END_TEST
+
+START_TEST(what_nobody_uses_is_closed_in_time) {
+    struct server server = {.most = 1000};
+    server_says(&server, small_answer);
+    server_start(&server);
+    ask(&server, "/");
+    keep();
+    ck_assert_uint_eq(sample(NULL), 200);
+    engine->keep.idle_most = 100 * NSEC_PER_MSEC;
+    probe_http.lane_close(lane);
+    ck_assert_uint_gt(engine->keep.parked_fds, 0);
+    nsec_t since = clock_now();
+    while (engine->keep.parked_fds > 0) {
+        event_base_loop(loop_base(loop), EVLOOP_ONCE);
+    }
+    ck_assert_int_ge(clock_now() - since, engine->keep.idle_most - 10 * NSEC_PER_MSEC);
+    ck_assert_int_lt(clock_now() - since, 5 * NSEC_PER_SEC);
+    ck_assert_int_eq(probe_http.lane_open(engine, &site, &lane), 0);
+    end_of(&server, NULL);
+}
+END_TEST
+
+START_TEST(no_more_descriptors_are_kept_than_may_be) {
+    struct server server = {.most = 1000};
+    server_says(&server, small_answer);
+    server_start(&server);
+    ask(&server, "/");
+    engine->keep.most_fds = 10; /* three sites with a connection each */
+    char names[8][8];
+    site.connection = CONNECTION_REUSE;
+    for (int i = 0; i < 8; i++) {
+        snprintf(names[i], sizeof names[i], "s%d", i);
+        site.name = names[i];
+        reopen();
+        ck_assert_uint_eq(sample(NULL), 200);
+    }
+    reopen(); /* the last one's own, which is leased */
+    ck_assert_uint_le(engine->keep.parked_fds, 10);
+    unsigned parked = 0;
+    for (const struct kept *kept = engine->keep.first; kept != NULL; kept = kept->next) {
+        parked += kept->parked;
+        ck_assert(!kept->parked || kept->name[1] >= '5'); /* those parked last */
+    }
+    ck_assert_uint_eq(parked, 2);
+    end_of(&server, NULL);
+}
+END_TEST
+
 START_TEST(a_damaged_bundle_is_refused_whole) {
     static const struct {
         const char *text;
@@ -488,6 +678,12 @@ int main(void) {
     tcase_add_test(tests, a_large_body_is_ended_on_purpose_and_keeps_its_status);
     tcase_add_test(tests, a_large_head_is_too_large);
     tcase_add_test(tests, nothing_stays_open);
+    tcase_add_test(tests, a_kept_connection_has_no_phases_of_its_own_and_its_own_counts);
+    tcase_add_test(tests, what_libcurl_asks_again_by_itself_is_counted);
+    tcase_add_test(tests, silence_on_a_kept_connection_is_told_from_half_an_answer);
+    tcase_add_test(tests, another_store_is_another_connection);
+    tcase_add_test(tests, what_nobody_uses_is_closed_in_time);
+    tcase_add_test(tests, no_more_descriptors_are_kept_than_may_be);
     tcase_add_test(tests, a_damaged_bundle_is_refused_whole);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct config *load(const char *text) {
     struct config_messages messages = {0};
@@ -132,6 +133,127 @@ START_TEST(nothing_enabled_costs_nothing) {
 }
 END_TEST
 
+static char *page_of(const char *text, struct config **ret_config) {
+    *ret_config = load(text);
+    return print(*ret_config, 10, 1024);
+}
+
+static void assert_shows(const char *text, const char *words) {
+    struct config *config;
+    char *page = page_of(text, &config);
+    ck_assert_msg(strstr(page, words) != NULL, "%s", page);
+    free(page);
+    config_unref(config);
+}
+
+static double memory_of(const char *text) {
+    struct config *config;
+    char *page = page_of(text, &config), *at = strstr(page, "\nmemory       ");
+    double megabytes = -1;
+    ck_assert_ptr_nonnull(at);
+    ck_assert_int_eq(sscanf(at, "\nmemory       %lf MB at the most", &megabytes), 1);
+    free(page);
+    config_unref(config);
+    return megabytes;
+}
+
+START_TEST(a_redirect_is_a_request_more) {
+    /* 28,800 samples of 16 KiB + 64 KiB + 1 KiB + 9, and that twice more */
+    assert_shows("sites: [ http://a/ ]\n", "        28800    2.39 GB ");
+    assert_shows("sites: [ { url: http://a/, redirects: { follow: 2 } } ]\n",
+                 "        86400    7.17 GB ");
+}
+END_TEST
+
+START_TEST(what_is_sent_is_counted) {
+    /* 28,800 x (82,944 + 9 + 10,000 + 1 + 4 + 4,000) */
+    char text[16384];
+    snprintf(
+        text, sizeof text,
+        "sites: [ { url: http://a/, request: { body: %010000d, headers: { X: %04000d } } } ]\n", 7,
+        7);
+    assert_shows(text, "        28800    2.79 GB ");
+}
+END_TEST
+
+START_TEST(a_body_that_is_looked_at_is_held_by_each_sample_in_flight) {
+    static const char plain[] = "sites: [ { url: http://a/, body_limit: 10MB } ]\n";
+    static const char looked_at[] =
+        "sites: [ { url: http://a/, body_limit: 10MB, expect: { body_contains: x } } ]\n";
+    static const char matched[] =
+        "sites: [ { url: http://a/, body_limit: 10MB, expect: { body_matches: x } } ]\n";
+    ck_assert_double_eq_tol(memory_of(looked_at) - memory_of(plain), 50, 0.2);
+    ck_assert_double_eq_tol(memory_of(matched) - memory_of(looked_at), 16.8, 0.2);
+    /* and never more of them than may be in flight */
+    static const char many[] =
+        "max_in_flight: 3\nsites: [ { url: http://a/, body_limit: 10MB, samples: 100,"
+        " concurrency: 100, expect: { body_contains: x } } ]\n";
+    ck_assert_double_lt(memory_of(many), 60);
+}
+END_TEST
+
+START_TEST(kept_connections_hold_their_descriptors) {
+    static const char text[] =
+        "max_in_flight: 4\n"
+        "defaults: { connection: reuse }\n"
+        "sites: [ https://a/, http://b/, { url: http://c/, connection: fresh } ]\n";
+    struct config *config;
+    char *page = page_of(text, &config);
+    ck_assert_msg(strstr(page, "\nkept         10 connections at the most, of 2 sites\n") != NULL,
+                  "%s", page);
+    ck_assert_uint_eq(plan_fds(config), 32 + 3 * 3 + 1 + 4 + 3 * 2 + 6 * 2 + 10 + 2 * 2);
+    free(page);
+    config_unref(config);
+}
+END_TEST
+
+START_TEST(each_address_is_asked_and_the_page_says_so) {
+    static const char text[] = "sites: [ { url: http://a/, addresses: each } ]\n";
+    assert_shows(text, "  per address\n");
+    assert_shows(text, "in flight    500 samples at the most\n");
+    assert_shows(text, "What says \"per address\" is asked of every address");
+    struct config *config;
+    char *page = page_of("sites: [ { url: http://127.0.0.1/, addresses: each } ]\n", &config);
+    ck_assert_ptr_null(strstr(page, "per address")); /* a literal is one */
+    free(page);
+    config_unref(config);
+}
+END_TEST
+
+static char *obstacles_of(const char *path) {
+    char text[256], *says = NULL;
+    size_t n = 0;
+    snprintf(text, sizeof text, "reports: [ { to: file, path: %s } ]\nsites: [ http://a/ ]\n",
+             path);
+    struct config *config = load(text);
+    FILE *to = open_memstream(&says, &n);
+    ck_assert_ptr_nonnull(to);
+    plan_print_obstacles(config, to);
+    fclose(to);
+    config_unref(config);
+    return says;
+}
+
+START_TEST(a_log_that_cannot_be_written_is_told) {
+    char directory[] = "/tmp/tallyd-test-XXXXXX", path[64];
+    ck_assert_ptr_nonnull(mkdtemp(directory));
+    snprintf(path, sizeof path, "%s/log", directory);
+    char *says = obstacles_of(path); /* it is not there, and can be made */
+    ck_assert_str_eq(says, "");
+    free(says);
+    snprintf(path, sizeof path, "%s/none/log", directory);
+    says = obstacles_of(path);
+    ck_assert_ptr_nonnull(strstr(says, "warning: this user cannot write the log /tmp/"));
+    ck_assert_ptr_nonnull(strstr(says, "/none/log: No such file or directory\n"));
+    free(says);
+    says = obstacles_of("/dev/null/log");
+    ck_assert_str_eq(says,
+                     "warning: this user cannot write the log /dev/null/log: Not a directory\n");
+    free(says);
+    ck_assert_int_eq(rmdir(directory), 0);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("plan");
     TCase *tests = tcase_create("plan");
@@ -140,6 +262,12 @@ int main(void) {
     tcase_add_test(tests, max_in_flight_and_the_look_ups_have_caps);
     tcase_add_test(tests, many_rings_are_summed_up);
     tcase_add_test(tests, nothing_enabled_costs_nothing);
+    tcase_add_test(tests, a_log_that_cannot_be_written_is_told);
+    tcase_add_test(tests, a_redirect_is_a_request_more);
+    tcase_add_test(tests, what_is_sent_is_counted);
+    tcase_add_test(tests, a_body_that_is_looked_at_is_held_by_each_sample_in_flight);
+    tcase_add_test(tests, kept_connections_hold_their_descriptors);
+    tcase_add_test(tests, each_address_is_asked_and_the_page_says_so);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -182,6 +182,63 @@ START_TEST(lengths_are_bounded) {
 }
 END_TEST
 
+static const struct {
+    const char *base, *reference, *resolved; /* or why not */
+} references[] = {
+    {"http://a.test/d/x?q", "y", "http://a.test/d/y"},
+    {"http://a.test/d/x?q", "./y/../z", "http://a.test/d/z"},
+    {"http://a.test/d/x?q", "../../../y", "http://a.test/y"},
+    {"http://a.test/d/x?q", "/y?r#f", "http://a.test/y?r"},
+    {"http://a.test/d/x?q", "?r", "http://a.test/d/x?r"},
+    {"http://a.test/d/x?q", "#f", "http://a.test/d/x?q"},
+    {"https://a.test:444/d", "//b.test", "https://b.test/"},
+    {"https://a.test:444/d", "//b.test:445/x", "https://b.test:445/x"},
+    {"https://a.test/", "http://B.test:80/x y", "http://b.test/x%20y"},
+    {"http://[::1]:81/", "x", "http://[::1]:81/x"},
+    {"http://a.test/", "//b\xc3\xbc.test/", "http://xn--b-eha.test/"},
+    {"http://a.test/", "ftp://a.test/", "has a scheme that is not http or https"},
+    {"http://a.test/", "file:///x", "has a scheme that is not http or https"},
+    {"http://a.test/", "//u:p@a.test/", "carries a user or password"},
+    {"http://a.test/", "http://u@a.test/", "carries a user or password"},
+    {"http://a.test/", "//a.test:0/", "has port 0"},
+    {"http://a.test/", "//a.test:x/", "has a port that is not a number from 1 to 65535"},
+    {"http://a.test/", "/a\nb", "holds a control character"},
+    {"http://a.test/", "/a\x7f", "holds a control character"},
+};
+
+START_TEST(a_reference_is_resolved_or_refused) {
+    struct url base, url;
+    const char *why = NULL;
+    ck_assert_int_eq(url_parse(references[_i].base, &base, &why), 0);
+    int r = url_resolve(&base, references[_i].reference, &url, &why);
+    ck_assert_str_eq(r == 0 ? url.text : why, references[_i].resolved);
+    if (r == 0) {
+        ck_assert_ptr_nonnull(strstr(references[_i].resolved, "://"));
+        url_clear(&url);
+    } else {
+        ck_assert_int_eq(r, -EINVAL);
+    }
+    url_clear(&base);
+}
+END_TEST
+
+START_TEST(an_origin_is_scheme_host_and_port) {
+    static const char *const others[] = {"https://a.test/", "http://a.test:81/", "http://b.test/"};
+    struct url a, b;
+    const char *why = NULL;
+    ck_assert_int_eq(url_parse("http://a.test/x", &a, &why), 0);
+    ck_assert_int_eq(url_parse("http://A.test:80/y?z", &b, &why), 0);
+    ck_assert(url_same_origin(&a, &b));
+    url_clear(&b);
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        ck_assert_int_eq(url_parse(others[i], &b, &why), 0);
+        ck_assert(!url_same_origin(&a, &b));
+        url_clear(&b);
+    }
+    url_clear(&a);
+}
+END_TEST
+
 START_TEST(clearing_twice_is_harmless) {
     struct url url;
     const char *why = NULL;
@@ -201,6 +258,9 @@ int main(void) {
     tcase_add_loop_test(tests, what_is_no_url_is_refused_with_its_reason, 0,
                         sizeof refused / sizeof refused[0]);
     tcase_add_test(tests, lengths_are_bounded);
+    tcase_add_loop_test(tests, a_reference_is_resolved_or_refused, 0,
+                        sizeof references / sizeof references[0]);
+    tcase_add_test(tests, an_origin_is_scheme_host_and_port);
     tcase_add_test(tests, clearing_twice_is_harmless);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

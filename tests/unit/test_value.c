@@ -244,6 +244,26 @@ START_TEST(a_status_set_has_what_was_written_and_nothing_else) {
 }
 END_TEST
 
+START_TEST(a_url_that_is_refused_may_have_meant_another) {
+    static const struct {
+        const char *text, *hint;
+    } rows[] = {
+        {"http:/a", "two slashes follow the colon"},
+        {"HTTPS:a", "two slashes follow the colon"},
+        {"url:https://a/", "YAML wants a space behind the colon: \"url: https://…\""},
+        {"\"https://a/\"", "the quotes are part of the text"},
+        {"//a/", "the scheme is missing before the slashes"},
+        {"a.example", NULL},
+        {"ftp://a/", NULL},
+        {"http://", NULL},
+        {"", NULL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        ck_assert_pstr_eq(value_url_hint(rows[i].text), rows[i].hint);
+    }
+}
+END_TEST
+
 START_TEST(a_server_is_an_address_perhaps_with_a_port) {
     static const char *const accepted[] = {"192.0.2.1",     "127.0.0.1:5353", "2001:db8::1",
                                            "[2001:db8::1]", "[::1]:53",       "::1"};
@@ -284,6 +304,7 @@ int main(void) {
     tcase_add_test(tests, an_integer_has_decimal_digits_only);
     tcase_add_test(tests, truth_has_six_words);
     tcase_add_test(tests, a_status_set_has_what_was_written_and_nothing_else);
+    tcase_add_test(tests, a_url_that_is_refused_may_have_meant_another);
     tcase_add_test(tests, a_server_is_an_address_perhaps_with_a_port);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
