@@ -20,9 +20,9 @@ from .servers import CertificateAuthority, Dnsmasq, Haproxy, Nginx
 from .tallyd import TALLYD, Daemon, Running, check_words, configuration, run_tallyd, sample
 
 __all__ = [
-    "CertificateAuthority", "Daemon", "Dnsmasq", "Haproxy", "Nginx", "OK", "Origin",
-    "Proxy", "Recorder", "Running", "Skip", "TALLYD",
-    "add_case", "answer", "case", "check_log", "check_report", "check_words", "configuration",
-    "counts", "cut", "free_port", "full_backlog", "main", "parse_json", "parse_line",
-    "parse_text", "run_tallyd", "sample", "slots", "start", "values", "wait_for",
+    "CertificateAuthority", "Daemon", "Dnsmasq", "Haproxy", "Nginx", "OK", "Origin", "Proxy",
+    "Recorder", "Running", "Skip", "TALLYD", "add_case", "answer", "case", "check_log",
+    "check_report", "check_words", "configuration", "counts", "cut", "free_port", "full_backlog",
+    "main", "parse_json", "parse_line", "parse_text", "run_tallyd", "sample", "slots", "start",
+    "values", "wait_for",
 ]

@@ -119,7 +119,7 @@ class Origin:
             if self.tls_context is not None:
                 sock.settimeout(30)
                 sock = self.tls_context.wrap_socket(sock, server_side=True,
-                                                 do_handshake_on_connect=False)
+                                                    do_handshake_on_connect=False)
                 try:
                     sock.do_handshake()
                 except ssl.SSLError:
