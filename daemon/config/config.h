@@ -86,7 +86,7 @@ enum connection_mode {
 /* Descriptors that a worker holds for kept connections between rounds, of all sites together; and
  * connections that a round may keep idle beside those in use. */
 #define CONNECTIONS_KEPT_MOST 512
-#define CONNECTIONS_IDLE_MOST 64
+#define CONNECTIONS_IDLE_MOST 16
 
 struct pattern; /* base/pattern.h */
 

@@ -502,7 +502,13 @@ static void on_timeout(evutil_socket_t fd, short what, void *arg) {
     struct hop *run = arg;
     (void)fd;
     (void)what;
-    expire(run, "timeout", clock_now() - run->request.began - run->request.site->timeout);
+    nsec_t lag = clock_now() - run->request.began - run->request.site->timeout;
+    struct timeval left = loop_timeval(-lag);
+    /* libevent counts from when its turn began, which was before the sample did */
+    if (lag < 0 && event_add(&run->timer, &left) == 0) {
+        return;
+    }
+    expire(run, "timeout", lag);
 }
 
 void hop_end(struct hop *run, outcome_t forced) {

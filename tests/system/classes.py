@@ -1,148 +1,109 @@
-"""Every error class that a real socket can bring about, and whose fault it is."""
+"""Each way to fail that a server on loopback can bring about comes to the same class, 100 times of
+100: see lab/faults.py, of which network.py and silence.py take the other parts. And what names,
+stops and descriptors do. At its end it says how much of the tables in classify.c and outcome.c a
+real socket brings about."""
 
-import os
+import signal
 
-from lab import (CertificateAuthority, Daemon, Origin, add_case, answer, case, configuration,
-                 counts, cut, free_port, full_backlog, main, sample, start, TALLYD)
+from lab import (Daemon, Dnsmasq, Origin, Running, add_case, answer, case, configuration, counts,
+                 cut, dns, main, rows, sample, wait_for)
+from lab.faults import (ANSWER, BEFORE_THE_TABLE, FAULTS, IN_FLIGHT, NO_SOCKET, TIMES, Target,
+                        add_sameness, check_sameness, of, served)
 
-ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+for fault in of("classes"):
+    add_sameness(fault)
 
 
-def add_class(name, outcome, make, *arguments):
-    """`make(lab)` is a URL, or a URL and a CA file."""
+# ---- what no HTTP server does ----
+
+def add_lookup(name, outcome, serve):
+    """`serve(lab)` is a DNS server."""
     def run(lab):
-        made = make(lab)
-        url, trust = (made, []) if isinstance(made, str) else (made[0], ["--cacert", made[1]])
-        done = sample("-n", 4, *arguments, *trust, url, status=1)
-        report = done.reports[0]
-        assert counts(report) == {outcome: 4}, done
-        assert report["judged"] == report["failed"] == 4, report
-        assert report["reasons"] == {"error": 4}, report
-        evidence = report["evidence"]
-        assert 1 <= len(evidence) <= 3, report
-        assert all(e["outcome"] == outcome and e["address"] == "127.0.0.1" for e in evidence)
-    add_case(f"{name} is {outcome}", run)
+        server = serve(lab)
+        for in_flight in IN_FLIGHT:
+            for scheme in ("http", "https"):
+                what = f"{scheme}-{in_flight}"
+                daemon = Daemon(lab, configuration(
+                    {"shop": f"{scheme}://shop.test/"},
+                    {"interval": "30s", "samples": TIMES, "concurrency": in_flight,
+                     "dns_timeout": "1s"},
+                    resolver={"servers": [server.address], "timeout": "200ms", "tries": 2}),
+                    name=what)
+                check_sameness(daemon.wait_for_reports(1)[0], outcome, TIMES, what)
+                daemon.stop()
+    add_case(f"{name} is {outcome} every time", run)
 
 
-def hello_then(act):
-    """Reads the first bytes, which are the ClientHello, then `act`."""
-    def behave(connection):
-        connection.socket.recv(65536)
-        act(connection)
-    return behave
+def add_lookups():
+    add_lookup("a name that does not exist", "dns_nxdomain", lambda lab: Dnsmasq(lab, {}))
+    for code, words in ((dns.NO_ERROR, "that there is no address"), (dns.FORMERR, "FORMERR"),
+                        (dns.SERVFAIL, "SERVFAIL"), (dns.REFUSED, "REFUSED")):
+        add_lookup(f"a DNS server that says {words}", "dns_failure",
+                   lambda lab, code=code: dns.Dns(lab, code))
+    add_lookup("a DNS server that says nothing", "dns_timeout", lambda lab: dns.Dns(lab, None))
 
 
-def raw_tls(lab, behave):
-    """An https URL whose server never does TLS."""
-    return Origin(lab, behave).url().replace("http:", "https:")
-
-
-def with_certificate(names, trusted=True, **options):
-    def make(lab):
-        ca = CertificateAuthority(lab)
-        origin = Origin(lab, answer(ANSWER), certificate=ca.issue(*names, **options))
-        return origin.url(), ca.certificate if trusted else \
-            CertificateAuthority(lab, "other").certificate
-    return make
-
-
-def garbage(connection):
-    connection.send(b"\x16\x03\x01\xff\xff" + bytes(range(256)) * 8)
-    connection.finish()
-
-
-SHORT = ("--timeout", "1500ms")
-add_class("a closed port", "connect_refused", lambda lab: f"http://127.0.0.1:{free_port()}/")
-add_class("a SYN that is never answered", "connect_timeout",
-          lambda lab: f"http://127.0.0.1:{full_backlog(lab)}/", *SHORT)
-add_class("a closed port over TLS", "connect_refused",
-          lambda lab: f"https://127.0.0.1:{free_port()}/")
-add_class("no answer to ClientHello", "tls_timeout",
-          lambda lab: raw_tls(lab, lambda c: c.stall()), *SHORT)
-add_class("a connection closed after ClientHello", "tls_handshake",
-          lambda lab: raw_tls(lab, hello_then(lambda c: c.finish())))
-add_class("a connection reset after ClientHello", "tls_handshake",
-          lambda lab: raw_tls(lab, hello_then(lambda c: c.reset())))
-add_class("garbage after ClientHello", "tls_handshake",
-          lambda lab: raw_tls(lab, hello_then(garbage)))
-add_class("plain HTTP on a TLS port", "tls_handshake",
-          lambda lab: raw_tls(lab, hello_then(lambda c: (c.send(ANSWER), c.finish()))))
-add_class("a certificate of an unknown CA", "tls_verify",
-          with_certificate(["127.0.0.1"], trusted=False))
-add_class("a self-signed certificate", "tls_verify",
-          with_certificate(["127.0.0.1"], self_signed=True))
-add_class("a certificate of another name", "tls_verify", with_certificate(["shop.example.org"]))
-add_class("an expired certificate", "tls_verify", with_certificate(["127.0.0.1"], expired=True))
-add_class("a connection closed without an answer", "empty_reply",
-          lambda lab: Origin(lab, cut(ANSWER, 0, "close")).url())
-add_class("a connection reset without an answer", "reset",
-          lambda lab: Origin(lab, cut(ANSWER, 0, "reset")).url())
-add_class("a connection reset in the body", "reset",
-          lambda lab: Origin(lab, cut(ANSWER, len(ANSWER) - 2, "reset")).url())
-add_class("a body that stops short", "truncated",
-          lambda lab: Origin(lab, cut(ANSWER, len(ANSWER) - 2, "close")).url())
-add_class("silence before the first byte", "first_byte_timeout",
-          lambda lab: Origin(lab, cut(ANSWER, 0, "stall")).url(), *SHORT)
-add_class("silence after the first byte", "transfer_timeout",
-          lambda lab: Origin(lab, cut(ANSWER, 1, "stall")).url(), *SHORT)
-add_class("a body that stalls", "transfer_timeout",
-          lambda lab: Origin(lab, cut(ANSWER, len(ANSWER) - 2, "stall")).url(), *SHORT)
+add_lookups()
 
 
 @case
-def what_trickles_for_ever_is_transfer_timeout(lab):
-    def trickle(connection):
-        if connection.read_request():
-            connection.send(b"HTTP/1.1 200 OK\r\nX: ")
-            while connection.pause(0.02):
-                connection.send(b"y")
-    done = sample("-n", 4, *SHORT, Origin(lab, trickle).url(), status=1)
-    assert counts(done.reports[0]) == {"transfer_timeout": 4}, done
-
-
-@case
-def no_route_is_connect_unreachable(lab):
-    # an empty network of its own: not even loopback is up
-    alone = ["unshare", "--net"] if os.getuid() == 0 else ["unshare", "--map-root-user", "--net"]
-    probe = start([*alone, "true"])
-    assert probe.wait(10) == 0, "this machine lets a test have no network of its own"
-    path = lab.path("out")
-    with open(path, "wb") as out:
-        child = start([*alone, TALLYD, "sample", "-n", "3", "--format", "line",
-                       "http://192.0.2.1/"], stdout=out)
-    assert child.wait(30) == 1
-    with open(path, encoding="utf-8") as file:
-        text = file.read()
-    assert " connect_unreachable=3 " in text, text
-
-
-@case
-def samples_without_a_turn_before_the_deadline_are_not_sent_and_not_judged(lab):
+def a_stop_that_does_not_wait_is_aborted_every_time_and_not_judged(lab):
     origin = Origin(lab, cut(ANSWER, 0, "stall"))
-    daemon = Daemon(lab, configuration(
-        {"slow": origin.url()},
-        {"interval": "3s", "samples": 10, "concurrency": 1, "timeout": "1200ms"}))
-    report = daemon.wait_for_reports(1)[0]
-    outcomes = counts(report)
-    assert set(outcomes) == {"first_byte_timeout", "not_sent"}, report
-    # three fit into the interval, the last cut by the deadline, which is a timeout of its phase
-    assert outcomes["first_byte_timeout"] == report["judged"] == report["failed"] == 3, report
-    daemon.stop()
+    for in_flight in IN_FLIGHT:
+        before = origin.connections
+        running = Running(lab, "-n", TIMES, "-j", in_flight, "--timeout", "60s", origin.url())
+        wait_for(lambda due=before + in_flight: origin.connections == due, "samples under way")
+        for _ in range(2):  # the second does not wait for them
+            running.signal(signal.SIGTERM)
+        done = running.wait()
+        assert done.status == 3, done
+        check_sameness(done.reports[0], "aborted", TIMES, f"{in_flight} in flight")
 
 
 @case
-def descriptors_that_run_out_are_our_own_fault(lab):
-    held = Origin(lab, lambda connection: connection.read_request() and connection.pause(0.5)
-                  and (connection.send(ANSWER), connection.finish()))
-    path = lab.path("out")
-    with open(path, "wb") as out:
-        child = start(["prlimit", "--nofile=40:40", TALLYD, "sample", "-n", "100", "-j", "100",
-                       "--format", "line", held.url()], stdout=out)
-    status = child.wait(60)
-    with open(path, encoding="utf-8") as file:
-        text = file.read()
+def samples_without_a_turn_before_the_deadline_are_not_sent_every_time_and_not_judged(lab):
+    origin = Origin(lab, cut(ANSWER, 0, "stall"))
+    # three at a time fit into the interval, the last cut by the deadline, which is a timeout of its
+    # phase
+    for in_flight in IN_FLIGHT:
+        samples, ended = TIMES + 3 * in_flight, 3 * in_flight
+        daemon = Daemon(lab, configuration(
+            {"slow": origin.url()},
+            {"interval": "4s", "samples": samples, "concurrency": in_flight, "timeout": "1600ms",
+             "spread": "0s"}), name=f"slow{in_flight}")
+        report = daemon.wait_for_reports(1)[0]
+        assert counts(report) == {"first_byte_timeout": ended, "not_sent": TIMES}, report
+        assert report["judged"] == report["failed"] == ended, report
+        daemon.stop()
+
+
+def sample_within(lab, limit, in_flight, target):
+    running = Running(lab, "-n", TIMES, "-j", in_flight, *target.arguments, target.url,
+                      prefix=["prlimit", f"--nofile={limit}:{limit}"])
+    return running.wait()
+
+
+@case
+def without_a_descriptor_for_a_socket_it_is_local_resource_every_time_and_not_judged(lab):
+    targets = [served(answer(ANSWER))(lab, tls) for tls in (False, True)]
+    # the least with which it begins leaves none
+    limit = next(limit for limit in range(8, 64)
+                 if sample_within(lab, limit, 1, targets[0]).reports)
+    for target in targets:
+        for in_flight in IN_FLIGHT:
+            report = sample_within(lab, limit, in_flight, target).reports[0]
+            check_sameness(report, "local_resource", TIMES, f"{target.url}, {in_flight} in flight")
+        assert target.origin.connections == 0
+
+
+@case
+def with_few_descriptors_what_fails_is_our_own_fault(lab):
+    held = Origin(lab, answer(ANSWER, delay=0.2))
+    done = sample_within(lab, 40, 100, Target(held.url()))
+    report = done.reports[0]
     # either it knows its limit and takes fewer at a time, or says whose fault it is
-    assert status == 0 and " failed=0 " in text and " planned=100 " in text, (status, text)
+    assert done.status == 0 and report["failed"] == 0 and report["planned"] == TIMES, done
+    assert set(counts(report)) <= {"200", "local_resource"}, done
 
 
 @case
@@ -153,12 +114,39 @@ def a_hostile_neighbour_does_not_change_what_a_healthy_site_gets(lab):
     urls = []
     for behave in hostile:
         urls += [Origin(lab, behave).url(), healthy.url()]
-    done = sample("-n", 20, *SHORT, *urls, status=1)
+    done = sample("-n", 20, "--timeout", "1500ms", *urls, status=1)
     for report in done.reports[1::2]:
         assert counts(report) == {"200": 20}, report
     for report in done.reports[::2]:
         assert report["codes"] == {}, report
     assert healthy.requests == 20 * len(hostile)
+
+
+# ---- how much that is ----
+
+# Rows and classes that cases of this file and of others bring about, beside those of faults.py.
+ROWS_HERE = {"COULDNT_CONNECT EMFILE"}
+CLASSES_HERE = {"dns_nxdomain", "dns_failure", "dns_timeout", "aborted", "not_sent",
+                "local_resource"}
+
+
+@case
+def every_row_and_every_class_has_a_test_or_a_reason_for_none(_):
+    table, classes = rows.table_rows(), set(rows.classes())
+    tested = ROWS_HERE.union(*(fault.rows for fault in FAULTS)) - BEFORE_THE_TABLE
+    without = [row for of_reason in NO_SOCKET.values() for row in of_reason]
+    assert len(without) == len(set(without)), "a row with two reasons"
+    assert tested.isdisjoint(without), f"reasons and a test: {tested.intersection(without)}"
+    known = tested.union(without)
+    assert known == set(table), f"neither: {set(table) - known}, no row: {known - set(table)}"
+    for fault in FAULTS:
+        expected = {fault.plain, fault.tls}
+        assert all(table[row] in expected for row in fault.rows if row in table), fault
+    seen = CLASSES_HERE.union(*({fault.plain, fault.tls} for fault in FAULTS))
+    assert seen & classes == classes, f"no test brings about {classes - seen}"
+    print(f"# {len(table)} rows in the class table: {len(tested)} with a socket test, "
+          f"{len(without)} that no socket brings about; {len(BEFORE_THE_TABLE)} of 4 decisions "
+          f"before it; all {len(classes)} classes", flush=True)
 
 
 main()

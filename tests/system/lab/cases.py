@@ -35,7 +35,6 @@ class Lab(contextlib.ExitStack):
         os.rename(path + ".new", path)
         return path
 
-
     def read_notes(self):
         texts = []
         for note in self.notes:
@@ -50,16 +49,37 @@ def case(function):
     return function
 
 
-def add_case(name, function):
-    _cases.append((name, function))
+def add_case(name, function, begin=None):
+    """`begin(lab)` is called before the first case runs, and its value given to `function` as a
+    second argument: what only waits can wait together."""
+    _cases.append((name, function, begin))
 
 
-def _run(function):
+class _Begun:
+    """A case that has its room, and what its begin() came to."""
+
+    def __init__(self, name, function, begin):
+        self.name, self.function = name, function
+        self.lab = Lab() if begin is not None else None
+        self.arguments, self.error = (), None
+        if begin is not None:
+            try:
+                self.arguments = (begin(self.lab),)
+            except Exception as error:
+                self.error = error
+
+    def run(self, lab):
+        if self.error is not None:
+            raise self.error
+        self.function(lab, *self.arguments)
+
+
+def _run(begun):
     """None, or what went wrong."""
-    lab = Lab()
+    lab = begun.lab or Lab()
     troubles = []
     try:
-        function(lab)
+        begun.run(lab)
     except Exception as error:
         lab.failed = True
         if isinstance(error, Skip):
@@ -79,16 +99,17 @@ def _run(function):
     return "\n".join(troubles) or None
 
 
-def main():
-    """Runs the file's cases, or those whose names contain an argument; the status is TAP's."""
+def main(last_words=None):
+    """Runs the file's cases, or those whose names contain an argument; the status is TAP's.
+    `last_words()` is a comment that stands below them."""
     wanted = [word.replace("_", " ") for word in sys.argv[1:]]
-    chosen = [(name, function) for name, function in _cases
-              if not wanted or any(word in name for word in wanted)]
+    chosen = [one for one in _cases if not wanted or any(word in one[0] for word in wanted)]
     print(f"1..{len(chosen)}", flush=True)
     failed = 0
-    for number, (name, function) in enumerate(chosen, 1):
+    for number, begun in enumerate([_Begun(*one) for one in chosen], 1):
+        name = begun.name
         try:
-            trouble = _run(function)
+            trouble = _run(begun)
         except Skip as why:
             print(f"ok {number} - {name} # SKIP {why}", flush=True)
             continue
@@ -100,4 +121,6 @@ def main():
             for line in trouble.splitlines():
                 print("# " + line.encode("ascii", "backslashreplace").decode())
             sys.stdout.flush()
+    if last_words is not None:
+        print(f"# {last_words()}", flush=True)
     sys.exit(1 if failed or not chosen else 0)

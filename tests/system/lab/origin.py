@@ -34,13 +34,18 @@ class Connection:
 
     def stall(self):
         """Holds the connection until the client gives it up, or the origin ends."""
-        self.socket.settimeout(0.2)
+        self.socket.settimeout(2)
         while not self._origin.ended.is_set():
             try:
                 if not self.socket.recv(65536):
                     return
             except (TimeoutError, ssl.SSLWantReadError):
                 continue
+
+    def close_and_reset(self):
+        """Ends by FIN, and then by RST."""
+        self.socket.shutdown(socket.SHUT_WR)
+        self.reset()
 
     def reset(self):
         """Ends by RST."""
@@ -57,11 +62,13 @@ class Connection:
 class Origin:
     """Listens on loopback and gives every connection to `behave(connection)`.
 
-    With `certificate` the connection has done its TLS handshake before; `raw_tls` hands it over
-    before. What goes wrong on the way, as when the client hangs up, is not the test's concern.
+    With `certificate` the connection has done its TLS handshake before, in a context that
+    `change_context` has had its way with. What goes wrong on the way, as when the client hangs up,
+    is not the test's concern.
     """
 
-    def __init__(self, lab, behave, certificate=None, address="127.0.0.1", port=0):
+    def __init__(self, lab, behave, certificate=None, address="127.0.0.1", port=0,
+                 change_context=None, change_listener=None):
         self._behave, self._lock = behave, threading.Lock()
         self.connections = self.requests = 0
         self.ended = threading.Event()
@@ -69,9 +76,13 @@ class Origin:
         if certificate is not None:
             self.tls_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.tls_context.load_cert_chain(*certificate)
+            if change_context is not None:
+                change_context(self.tls_context)
         self._listener = socket.socket()
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._listener.bind((address, port))
+        if change_listener is not None:
+            change_listener(self._listener)
         self._listener.listen(1024)
         self.address, self.port = self._listener.getsockname()
         threading.Thread(target=self._accept, daemon=True).start()
@@ -107,10 +118,17 @@ class Origin:
         try:
             if self.tls_context is not None:
                 sock.settimeout(30)
-                sock = self.tls_context.wrap_socket(sock, server_side=True)
+                sock = self.tls_context.wrap_socket(sock, server_side=True,
+                                                    do_handshake_on_connect=False)
+                try:
+                    sock.do_handshake()
+                except ssl.SSLError:
+                    # with something unread close() would reset, and take our alert with it
+                    Connection(self, sock, number).finish()
+                    raise
             self._behave(Connection(self, sock, number))
         except (OSError, ValueError):
-            pass  # the client hung up, or refused our certificate
+            pass  # the client hung up, or refused our certificate, or we its
         finally:
             sock.close()
 
@@ -125,17 +143,14 @@ def answer(data, delay=0.0):
 
 
 def cut(data, offset, how):
-    """Sends `data` up to `offset`, then ends by `how`: "close", "reset" or "stall"."""
+    """Sends `data` up to `offset`, then ends by `how`: "close", "reset", "close_and_reset" or
+    "stall"."""
     def behave(connection):
         if not connection.read_request():
             return
         connection.send(data[:offset])
-        if how == "reset":
-            connection.reset()
-        elif how == "stall":
-            connection.stall()
-        else:
-            connection.finish()
+        {"close": connection.finish, "reset": connection.reset, "stall": connection.stall,
+         "close_and_reset": connection.close_and_reset}[how]()
     return behave
 
 

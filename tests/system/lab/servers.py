@@ -171,8 +171,9 @@ server {{
 
 
 class Haproxy(_Server):
-    """In front of 20 servers, the last of which answers 503, in turn. Its log comes by UDP to a
-    thread here: one status a connection."""
+    """In front of servers s0, s1, … in turn, the last of which answers 503. Each answer names its
+    server in X-Served-By and, a client that has none yet, in the cookie SERVERID. haproxy's log
+    comes by UDP to a thread here: one status a connection."""
 
     def __init__(self, lab, nginx_ports, bad_port):
         self.port = process.free_port()
@@ -180,7 +181,7 @@ class Haproxy(_Server):
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
         self._socket.bind(("127.0.0.1", 0))
-        servers = "".join(f"    server s{i} 127.0.0.1:{port}\n"
+        servers = "".join(f"    server s{i} 127.0.0.1:{port} cookie c{i}\n"
                           for i, port in enumerate([*nginx_ports, bad_port]))
         config = lab.write(f"haproxy-{self.port}.cfg", f"""
 global
@@ -201,6 +202,8 @@ frontend in
     default_backend all
 backend all
     balance roundrobin
+    http-response set-header X-Served-By %s
+    cookie SERVERID insert indirect nocache
 {servers}""")
         threading.Thread(target=self._read, daemon=True).start()
         lab.callback(self._socket.close)

@@ -21,10 +21,11 @@ _NEVER = re.compile(r"internal: |Sanitizer|runtime error:|Assertion|==\d+== ")
 class Result:
     """What a command that ended left behind."""
 
-    def __init__(self, status, out, err, usage):
+    def __init__(self, status, out, err, usage=None):
         self.status, self.out, self.err = status, out, err
-        self.cpu_seconds = usage.ru_utime + usage.ru_stime
-        self.max_rss_bytes = usage.ru_maxrss * 1024  # the test's own size at the least
+        if usage is not None:
+            self.cpu_seconds = usage.ru_utime + usage.ru_stime
+            self.max_rss_bytes = usage.ru_maxrss * 1024  # the test's own size at the least
 
     def __repr__(self):
         return f"status {self.status}\nstdout: {self.out}\nstderr: {self.err}"
@@ -73,6 +74,46 @@ def run_tallyd(*arguments, env=None, stdin=None, limit=60.0, cwd=None):
     assert ended, f"still there after {limit:g} s: {arguments}\n{done}"
     check_words(done.err)
     return done
+
+
+class Running:
+    """`tallyd sample --format json`, under way; the kernel kills it when the test ends."""
+
+    def __init__(self, lab, *arguments, prefix=()):
+        self._arguments = arguments
+        self._files = [lab.enter_context(tempfile.TemporaryFile()) for _ in range(2)]
+        self._child = process.start(
+            [*prefix, TALLYD, "sample", "--format", "json", *map(str, arguments)],
+            stdout=self._files[0], stderr=self._files[1])
+        lab.callback(process.end, self._child)
+
+    def signal(self, number):
+        """Sends it, and waits until it is taken: a second one of a kind would be lost."""
+        self._child.send_signal(number)
+        process.wait_for(lambda: self._child.poll() is not None or not self._pending(number),
+                         "a signal taken")
+
+    def _pending(self, number):
+        with open(f"/proc/{self._child.pid}/status", encoding="ascii", errors="replace") as file:
+            masks = re.findall(r"^S[hi]\w*Pnd:\s*([0-9a-f]+)$", file.read(), re.MULTILINE)
+        return any(int(mask, 16) >> (number - 1) & 1 for mask in masks)
+
+    def wait(self, limit=60.0):
+        """Its result, with the reports, checked."""
+        try:
+            status = self._child.wait(limit)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"still there after {limit:g} s: {self._arguments}") from None
+        texts = []
+        for file in self._files:
+            file.seek(0)
+            texts.append(file.read().decode())
+        done = Result(status, *texts)
+        check_words(done.err)
+        done.reports = records.parse_json(done.out)
+        for report in done.reports:
+            records.check_report(report)
+        return done
 
 
 def sample(*arguments, status=None, **options):
