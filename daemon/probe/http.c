@@ -77,6 +77,7 @@ struct hop {
     bool received_data;       /* TLS: a record of application data came */
     int socket_error;         /* errno of socket(), which libcurl does not pass on, or of the first
                                  read or write that failed under TLS; 0: not known */
+    int stale_error;          /* libcurl's errno of an attempt that it repeated */
     outcome_t forced;         /* OUTCOME_NONE: as classified */
     const char *forced_words; /* why, where a callback of libcurl's did it; or NULL */
     char error[CURL_ERROR_SIZE];
@@ -143,15 +144,26 @@ static void run_free(struct hop *run) {
 
 /* ---- what libcurl tells us on the way ---- */
 
+/* The kept connection was dead, and libcurl begins again. It never clears its errno. */
+static void forget_attempt(struct hop *run) {
+    long error = 0;
+    curl_easy_getinfo(run->easy, CURLINFO_OS_ERRNO, &error);
+    run->stale_error = (int)error;
+    run->socket_error = 0;
+    run->socket = -1;
+    run->error[0] = '\0';
+    run->connecting = clock_now();
+    run->connected = run->ready = NSEC_UNKNOWN;
+    run->reused = run->received_data = false;
+    run->received_before = run->received_bytes = 0;
+}
+
 static curl_socket_t on_open_socket(void *arg, curlsocktype purpose,
                                     struct curl_sockaddr *address) {
     struct hop *run = arg;
     (void)purpose;
-    if (run->asked_times > 0) { /* the kept connection was dead: libcurl begins again */
-        run->connecting = clock_now();
-        run->connected = run->ready = NSEC_UNKNOWN;
-        run->reused = run->received_data = false;
-        run->received_before = run->received_bytes = 0;
+    if (run->asked_times > 0) {
+        forget_attempt(run);
     }
     int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
     if (fd < 0) {
@@ -229,7 +241,7 @@ static void on_tls_record(int sent, int version, int type, const void *bytes, si
         /* before libcurl writes its goodbye into a connection that failed, which says EPIPE */
         long error = 0;
         curl_easy_getinfo(run->easy, CURLINFO_OS_ERRNO, &error);
-        run->socket_error = (int)error;
+        run->socket_error = error != run->stale_error ? (int)error : 0;
     }
 }
 
@@ -306,7 +318,9 @@ static int on_ready(void *arg, char *remote, char *local, int remote_port, int l
     (void)remote;
     (void)local;
     (void)remote_port;
-    run->asked_times++;
+    if (run->asked_times++ > 0 && run->reused) { /* again on a kept connection: none was opened */
+        forget_attempt(run);
+    }
     know_link(run, local_port);
     run->ready = clock_now();
     if (run->connected == NSEC_UNKNOWN) {
@@ -356,12 +370,15 @@ static bool is_same_address(const struct address *address, const char *text) {
     return inet_pton(address->family, text, bytes) == 1 && memcmp(bytes, address->bytes, n) == 0;
 }
 
-static int error_of(const struct hop *run) {
+static int error_of(const struct hop *run, CURLcode code) {
     if (run->socket_error != 0) {
         return run->socket_error;
     }
     long error = 0;
     curl_easy_getinfo(run->easy, CURLINFO_OS_ERRNO, &error);
+    if (error == run->stale_error && code == CURLE_GOT_NOTHING) {
+        return 0; /* an end without an error; that of the attempt before had one */
+    }
     /* no local port left, and no local address of that family, are one errno */
     if (error == EADDRNOTAVAIL && !route_exists(run->request.address)) {
         return ENETUNREACH;
@@ -380,7 +397,7 @@ static outcome_t outcome_of(struct hop *run, CURLcode code, enum progress progre
     struct classify_input input = {
         .code = (int)code,
         .progress = progress,
-        .error = error_of(run),
+        .error = error_of(run, code),
         .tls = run->request.site->url.tls,
         .proxied = run->request.site->request.proxy != NULL,
         .head_complete = run->answer.head == HEAD_DONE,
