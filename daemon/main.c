@@ -2,7 +2,8 @@
  * report a site and round, in order. This file: arguments and exit status. The map of the tree:
  *
  *   main.c       which subcommand, its arguments
- *   sample.c     `tallyd sample`: one round for each URL of the command line (urls.c)
+ *   sample.c     `tallyd sample`: one round for each URL or site of the command line (sample_options.c,
+ *                urls.c)
  *   daemon.c     `tallyd run`: the schedule, verdicts (watch.c), reload (reload.c), stop
  *   demo.c       `tallyd demo`: the daemon on an origin of its own
  *   engine.c     what they share: the loops, the order of reports, the writer; sees every folder

@@ -4,17 +4,15 @@
 #include "sample.h"
 
 #include "engine.h"
-#include "urls.h"
+#include "sample_options.h"
 
 #include "base/log.h"
 #include "base/loop.h"
 #include "config/config.h"
-#include "output/format.h"
 #include "service/signals.h"
 
 #include <errno.h>
 #include <event2/event.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,39 +35,6 @@ struct sampling {
     size_t unmet, unjudged;
     bool stopping, stopped_by_signal, broken;
 };
-
-void sample_usage(void) {
-    fputs("usage: tallyd sample [OPTION]... URL...\n"
-          "\n"
-          "Sends every URL a round of independent requests, all URLs in parallel, and\n"
-          "prints one report for each, in the order given.\n"
-          "\n"
-          "  -n, --samples N        requests for each URL (20); also --num-times\n"
-          "  -j, --concurrency N    of them in flight at a time (5)\n"
-          "  -f, --file FILE        URLs from FILE, one a line; lines that begin with #\n"
-          "                         are comments; - is stdin\n"
-          "      --format FORMAT    text (default), line or json\n"
-          "      --timeout TIME     for one request, from connect to the last byte (5s);\n"
-          "                         a bare number is seconds\n"
-          "      --max-in-flight N  requests in flight over all URLs (500)\n"
-          "      --cacert FILE      trust the CAs of this PEM file, not the system's\n"
-          "  -h, --help             this text\n"
-          "\n"
-          "A status from 200 to 399 meets the expectation; redirects are not followed.\n"
-          "An error has a name: connect_refused, tls_verify, first_byte_timeout, …\n"
-          "Requests that could not be made for want of our own resources (not_sent,\n"
-          "local_resource, aborted) say nothing of the site.\n"
-          "\n"
-          "exit status: 0 every site met its expectation; 1 some did not; 2 wrong usage\n"
-          "or a bad URL; 3 a site could not be judged, the output failed, or a signal cut\n"
-          "it short.\n"
-          "\n"
-          "examples:\n"
-          "  tallyd sample https://example.org/\n"
-          "  tallyd sample -n 100 -j 10 --format line https://example.org/\n"
-          "  tallyd sample --format json -f urls.txt | jq .codes\n",
-          stdout);
-}
 
 /* ---- rounds ---- */
 
@@ -200,10 +165,22 @@ static int status_of(const struct sampling *sampling) {
     return sampling->unmet > 0 ? EXIT_UNMET : EXIT_MET;
 }
 
+/* How many samples of a site are in flight at the most. With `addresses: each` that is known only
+ * after its lookup; for a name with more than these, samples may have to wait for another site's. */
+static unsigned places_of(const struct site *site) {
+    enum { ADDRESSES_LIKELY = 8 };
+    bool each = site->addresses == ADDRESSES_EACH && !site->url.literal;
+    return each ? site->concurrency * ADDRESSES_LIKELY : site->concurrency;
+}
+
 /* How many sites may run together: max_in_flight is shared, and so are descriptors. */
 static size_t sites_at_once(const struct config *config) {
     enum { RESERVE = 64, PER_SAMPLE = 3 }; /* its socket, and at the worst a lane of its own */
-    unsigned concurrency = config->sites[0].concurrency; /* of all sites alike */
+    unsigned concurrency = 1;
+    for (size_t i = 0; i < config->n_sites; i++) {
+        unsigned places = places_of(&config->sites[i]);
+        concurrency = places > concurrency ? places : concurrency;
+    }
     uint64_t samples = config->max_in_flight;
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < RESERVE + PER_SAMPLE * samples) {
@@ -237,142 +214,61 @@ static int sample(struct config *config, struct engine_trust *trust) {
     return status;
 }
 
-static bool parse_count(const char *option, const char *text, unsigned most, unsigned *ret_count) {
-    char *end;
-    errno = 0;
-    unsigned long count = strtoul(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || count < 1 || count > most) {
-        log_error("%s: '%s' is not a whole number from 1 to %u", option, text, most);
-        return false;
+static int sample_with_trust(struct config *config) {
+    struct engine_trust trust;
+    if (engine_trust_load(config, config->workers, &trust) != 0) {
+        log_error("out of memory");
+        return EXIT_FAILED;
     }
-    *ret_count = (unsigned)count;
-    return true;
+    if (!engine_trust_judge(&trust, NULL)) {
+        engine_trust_clear(&trust);
+        return EXIT_USAGE;
+    }
+    return sample(config, &trust);
 }
 
-enum {
-    OPTION_FORMAT = 256,
-    OPTION_TIMEOUT,
-    OPTION_MAX_IN_FLIGHT,
-    OPTION_CACERT,
-};
-
-static const struct option long_options[] = {
-    {"samples", required_argument, NULL, 'n'},
-    {"num-times", required_argument, NULL, 'n'},
-    {"concurrency", required_argument, NULL, 'j'},
-    {"file", required_argument, NULL, 'f'},
-    {"format", required_argument, NULL, OPTION_FORMAT},
-    {"timeout", required_argument, NULL, OPTION_TIMEOUT},
-    {"max-in-flight", required_argument, NULL, OPTION_MAX_IN_FLIGHT},
-    {"cacert", required_argument, NULL, OPTION_CACERT},
-    {"verbose", no_argument, NULL, 'v'},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
-};
-
-static bool parse_format(const char *text, struct config_urls *settings) {
-    const struct format *format = format_find(text);
-    if (format == NULL) {
-        log_error("--format: '%s' is not text, line or json", text);
-        return false;
+/* The sites of a configuration, for one round. */
+static int load_sites(const struct sample_options *options, struct config_messages *messages,
+                      struct config **ret_config) {
+    struct config *whole = NULL;
+    const char *unknown, *nearest;
+    int r = config_load(options->config_path, messages, &whole);
+    if (r < 0) {
+        config_messages_print(messages, stderr);
+        return r;
     }
-    settings->format = format->name;
-    return true;
-}
-
-static bool parse_timeout(const char *text, struct config_urls *settings) {
-    if (config_parse_duration(text, true, &settings->timeout) != 0 || settings->timeout <= 0) {
-        log_error("--timeout: '%s' is not a time: write 5, 5s or 250ms", text);
-        return false;
+    /* warnings of a whole file are for `check` to tell */
+    r = config_once(whole, options->sites, options->n_sites, &options->settings, ret_config,
+                    &unknown, &nearest);
+    if (r == -ENOENT) {
+        log_error(nearest != NULL ? "%s has no site \"%s\"; is it \"%s\"?"
+                                  : "%s has no site \"%s\"",
+                  options->config_path, unknown, nearest);
+    } else if (r < 0) {
+        log_error("%s", strerror(-r));
     }
-    return true;
-}
-
-/* False: `*ret_status` is the exit status. URLs keep the order in which they and files are named.
- */
-static bool parse(int argc, char **argv, struct config_urls *settings, struct urls *urls,
-                  int *ret_status) {
-    *ret_status = EXIT_USAGE;
-    int c;
-    while ((c = getopt_long(argc, argv, "-n:j:f:vh", long_options, NULL)) != -1) {
-        bool ok = true;
-        switch (c) {
-        case 1:
-            ok = urls_add_argument(urls, optarg) == 0;
-            break;
-        case 'n':
-            ok = parse_count("--samples", optarg, 10000, &settings->samples);
-            break;
-        case 'j':
-            ok = parse_count("--concurrency", optarg, 1000, &settings->concurrency);
-            break;
-        case 'f':
-            ok = urls_add_file(urls, optarg) == 0;
-            break;
-        case 'h':
-            sample_usage();
-            *ret_status = EXIT_MET;
-            return false;
-        case 'v':
-            settings->format = format_full.name;
-            break;
-        case OPTION_FORMAT:
-            ok = parse_format(optarg, settings);
-            break;
-        case OPTION_TIMEOUT:
-            ok = parse_timeout(optarg, settings);
-            break;
-        case OPTION_MAX_IN_FLIGHT:
-            ok = parse_count("--max-in-flight", optarg, 10000, &settings->max_in_flight);
-            break;
-        case OPTION_CACERT:
-            settings->ca_file = optarg;
-            break;
-        default:
-            fputs("tallyd sample --help says what there is\n", stderr);
-            ok = false;
-        }
-        if (!ok) {
-            return false;
-        }
-    }
-    for (; optind < argc; optind++) { /* after -- */
-        if (urls_add_argument(urls, argv[optind]) != 0) {
-            return false;
-        }
-    }
-    if (urls->n == 0) {
-        log_error("no URL given; tallyd sample --help says how");
-        return false;
-    }
-    return true;
+    config_unref(whole);
+    return r;
 }
 
 int sample_main(int argc, char **argv) {
-    struct urls urls = {0};
-    struct config_urls settings = {.format = "text"};
+    struct sample_options options;
     struct config *config = NULL;
     struct config_messages messages = {0};
-    struct engine_trust trust;
     int status;
-    if (parse(argc, argv, &settings, &urls, &status)) {
+    if (sample_options_parse(argc, argv, &options, &status)) {
         status = EXIT_USAGE;
-        settings.urls = (const char *const *)urls.texts;
-        settings.origins = (const char *const *)urls.origins;
-        settings.n_urls = urls.n;
-        if (config_from_urls(&settings, &messages, &config) == 0) {
-            if (engine_trust_load(config, config->workers, &trust) != 0) {
-                log_error("out of memory");
-            } else if (!engine_trust_judge(&trust, NULL)) {
-                engine_trust_clear(&trust);
-            } else {
-                status = sample(config, &trust);
-            }
+        int r = options.n_sites > 0 ? load_sites(&options, &messages, &config)
+                                    : config_from_urls(&options.settings, &messages, &config);
+        if (options.n_sites == 0) {
+            config_messages_print(&messages, stderr);
         }
-        config_messages_print(&messages, stderr);
+        if (r == 0) {
+            status = sample_with_trust(config);
+        }
     }
     config_messages_clear(&messages);
     config_unref(config);
-    urls_clear(&urls);
+    sample_options_clear(&options);
     return status;
 }

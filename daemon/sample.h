@@ -4,4 +4,3 @@
 /* `argv[0]` is the subcommand. Returns the exit status: 0 every site met its expectation, 1 some
  * did not, 2 usage or configuration, 3 a site had no judged sample or the output failed. */
 int sample_main(int argc, char **argv);
-void sample_usage(void); /* to stdout */

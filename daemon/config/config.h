@@ -86,7 +86,7 @@ enum connection_mode {
 /* Descriptors that a worker holds for kept connections between rounds, of all sites together; and
  * connections that a round may keep idle beside those in use. */
 #define CONNECTIONS_KEPT_MOST 512
-#define CONNECTIONS_IDLE_MOST 64
+#define CONNECTIONS_IDLE_MOST 16
 
 struct pattern; /* base/pattern.h */
 
@@ -232,6 +232,18 @@ int config_load(const char *path, struct config_messages *ret_messages, struct c
 int config_load_memory(const char *name, const char *bytes, size_t n,
                        struct config_messages *ret_messages, struct config **ret_config);
 
+struct key; /* config/keys.h */
+
+/* A setting of the command line, as its key's value stands in a file, but for these: headers are
+ * "Name: value" or "Name;", one a setting, statuses may be separated by commas, rules of the body are
+ * one a setting too, and connect_to is curl's HOST1:PORT1:HOST2:PORT2. Of others the last one counts.
+ */
+struct config_setting {
+    const struct key *key; /* that may stand in a site, or in a section of it */
+    const char *origin;    /* what messages call it: "--request" */
+    const char *value;
+};
+
 /* A configuration for `tallyd sample`: one ring, spread 0, one sink on stdout, no two names equal
  * (the same URL may come twice). Negative or zero settings mean the default. */
 struct config_urls {
@@ -243,9 +255,19 @@ struct config_urls {
     nsec_t timeout;
     const char *format;
     const char *ca_file;
+    const struct config_setting *settings; /* of all sites */
+    size_t n_settings;
 };
 int config_from_urls(const struct config_urls *urls, struct config_messages *ret_messages,
                      struct config **ret_config);
+
+/* The same for sites of a configuration, disabled ones too, in the order of the names: `urls` is for
+ * its samples, concurrency, max_in_flight, timeout and format alone, which replace the sites' own where
+ * they are given. 0; -ENOMEM; -ENOENT with the unknown name, and the one that was probably meant or
+ * NULL. */
+int config_once(struct config *config, const char *const *names, size_t n,
+                const struct config_urls *urls, struct config **ret_once, const char **ret_unknown,
+                const char **ret_nearest);
 
 /* "250ms", "5s", "5m", "2h", "1d", "1.5s"; one number, one unit. 0 or -EINVAL. With `bare_seconds`
  * a number without a unit is seconds (the command line's rule). */

@@ -1,6 +1,7 @@
 /* What the rows of rows.c mean: finding one by its name, reading a value by it, storing that. */
 #include "config/keys.h"
 
+#include "config/nearest.h"
 #include "config/value.h"
 
 #include <assert.h>
@@ -56,42 +57,12 @@ const struct key *key_find(const char *name, enum key_place place) {
     return NULL;
 }
 
-enum { NAME_BYTES = 24 }; /* longer than any key with a typing error or two */
-
-/* Damerau's distance (optimal string alignment): insert, remove, replace, swap neighbours. */
-static unsigned distance(const char *a, size_t a_n, const char *b, size_t b_n) {
-    unsigned rows[3][NAME_BYTES + 1];
-    for (unsigned j = 0; j <= b_n; j++) {
-        rows[0][j] = j;
-    }
-    for (size_t i = 1; i <= a_n; i++) {
-        unsigned *row = rows[i % 3], *above = rows[(i + 2) % 3], *two_above = rows[(i + 1) % 3];
-        row[0] = (unsigned)i;
-        for (size_t j = 1; j <= b_n; j++) {
-            unsigned best = above[j - 1] + (a[i - 1] != b[j - 1]);
-            best = above[j] + 1 < best ? above[j] + 1 : best;
-            best = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
-                best = two_above[j - 2] + 1 < best ? two_above[j - 2] + 1 : best;
-            }
-            row[j] = best;
-        }
-    }
-    return rows[a_n % 3][b_n];
-}
-
 const struct key *key_nearest(const char *name, enum key_place place) {
-    size_t n = strlen(name);
-    if (n == 0 || n > NAME_BYTES) {
-        return NULL;
-    }
     const struct key *nearest = NULL;
     unsigned least = 0;
     for (size_t i = 0; i < keys_n; i++) {
-        size_t key_n = strlen(keys[i].name);
-        unsigned far = 2 * distance(name, n, keys[i].name, key_n);
-        unsigned limit = 2 * (key_n < 4 ? 1 : key_n < 8 ? 2 : 3);
-        if (far > limit || (far > 0 && far >= 2 * key_n)) {
+        unsigned far = 2 * nearest_distance(name, keys[i].name);
+        if (far > 2 * nearest_limit(keys[i].name)) {
             continue;
         }
         far +=

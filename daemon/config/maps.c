@@ -2,9 +2,9 @@
  * moved to the arena when it is whole. */
 #include "config/maps.h"
 
-#include "base/pattern.h"
 #include "config/value.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,18 +14,16 @@ enum {
     LABELS_MOST = 64,
     LABEL_NAME_BYTES = 64,
     LABEL_VALUE_BYTES = 255,
-    HEADERS_MOST = 100, /* as the rows allow; of rules too */
+    HEADERS_MOST = 100, /* as the rows allow */
     BODY_FILE_BYTES = 1024 * 1024,
     BODY_FILES_BYTES = 64 * 1024 * 1024, /* of all together */
 };
 
-/* Reads all of a map: each name, then by `read_entry` its value. The name's text is gone when the
- * value is read. */
-static bool read_names(struct reader *reader, const struct key *key, const struct node *first,
-                       const char *wanted,
-                       bool (*read_entry)(struct reader *reader, const struct key *key,
-                                          const struct node *name, void *to),
-                       void *to) {
+bool maps_read_names(struct reader *reader, const struct key *key, const struct node *first,
+                     const char *wanted,
+                     bool (*read_entry)(struct reader *reader, const struct key *key,
+                                        const struct node *name, void *to),
+                     void *to) {
     if (first->kind != NODE_MAP) {
         return reading_refuse_node(reader, first, key->name, wanted);
     }
@@ -53,9 +51,8 @@ static bool read_names(struct reader *reader, const struct key *key, const struc
     }
 }
 
-/* Moves a list from the stack to the configuration. */
-static bool keep_list(struct reader *reader, const void *list, size_t n, size_t bytes_each,
-                      struct key_value *ret_value) {
+bool maps_keep_list(struct reader *reader, const void *list, size_t n, size_t bytes_each,
+                    struct key_value *ret_value) {
     void *kept = arena_take(&reader->draft->keep, n * bytes_each);
     if (kept == NULL) {
         return reading_out_of_memory(reader);
@@ -65,9 +62,8 @@ static bool keep_list(struct reader *reader, const void *list, size_t n, size_t 
     return true;
 }
 
-/* A text without a key of its own; `name` is what a message calls it. */
-static bool read_text(struct reader *reader, const struct key *key, const char *name,
-                      const struct node *node, struct key_value *ret_value, bool *ret_ok) {
+bool maps_read_text(struct reader *reader, const struct key *key, const char *name,
+                    const struct node *node, struct key_value *ret_value, bool *ret_ok) {
     char room[KEY_WHY_SIZE];
     const char *why;
     int r = key_read(key, node->text, node->plain, &reader->draft->keep, ret_value, room, &why);
@@ -82,7 +78,7 @@ static bool read_text(struct reader *reader, const struct key *key, const char *
     return true;
 }
 
-static bool is_empty(const struct node *node) {
+bool maps_is_empty(const struct node *node) {
     return node->kind == NODE_SCALAR && node->plain && *node->text == '\0';
 }
 
@@ -130,7 +126,7 @@ static bool read_label(struct reader *reader, const struct key *key, const struc
     if (!nodes_next(reader->nodes, &value)) {
         return false;
     }
-    if (value.kind != NODE_SCALAR || is_empty(&value)) {
+    if (value.kind != NODE_SCALAR || maps_is_empty(&value)) {
         return reading_refuse_node(reader, &value, "a label", "a text");
     }
     why = value.plain && value_is_yaml_word(value.text) ? "is not text to YAML; put it in quotes"
@@ -153,7 +149,8 @@ bool maps_read_labels(struct reader *reader, const struct key *key, const struct
                       struct draft_site *site) {
     struct labels labels;
     labels.n = 0;
-    if (!read_names(reader, key, first, "a map of names and texts", read_label, &labels)) {
+    assert(key->max <= LABELS_MOST);
+    if (!maps_read_names(reader, key, first, "a map of names and texts", read_label, &labels)) {
         return false;
     }
     size_t bytes = labels.n * sizeof labels.list[0];
@@ -176,7 +173,7 @@ static bool refuse_plain_secret(struct reader *reader, const char *name, const s
         return nodes_skip(reader->nodes, node);
     }
     messages_add_secret(&reader->draft->messages, MESSAGE_ERROR, node->mark, hint, "%s is %s", name,
-                        is_empty(node)              ? "empty"
+                        maps_is_empty(node)         ? "empty"
                         : node->kind == NODE_SCALAR ? "written here, in plain text"
                                                     : "a list");
     return nodes_skip(reader->nodes, node);
@@ -249,11 +246,11 @@ static bool read_header_value(struct reader *reader, const struct key *key, cons
         header->secret = value.pointer;
         return going;
     }
-    if (node.kind != NODE_SCALAR || is_empty(&node)) {
+    if (node.kind != NODE_SCALAR || maps_is_empty(&node)) {
         return reading_refuse_node(reader, &node, name,
                                    "a text, {file: PATH} or {credential: NAME}");
     }
-    bool going = read_text(reader, key, name, &node, &value, ret_ok);
+    bool going = maps_read_text(reader, key, name, &node, &value, ret_ok);
     header->value = value.pointer;
     return going;
 }
@@ -289,188 +286,11 @@ bool maps_read_headers(struct reader *reader, const struct key *key, const struc
                        struct key_value *ret_value, bool *ret_ok) {
     struct headers headers;
     headers.n = 0;
+    assert(key->max <= HEADERS_MOST);
     *ret_ok = first->kind == NODE_MAP;
-    return read_names(reader, key, first, "a map of names and values", read_header, &headers) &&
-           keep_list(reader, headers.list, headers.n, sizeof headers.list[0], ret_value);
-}
-
-/* ---- rules ---- */
-
-struct rules {
-    struct rule list[HEADERS_MOST];
-    size_t n;
-};
-
-static void release_pattern(void *pattern) {
-    pattern_free(pattern);
-}
-
-/* The place of byte `offset` of a text that stands at `mark`, where it stands there as it is: on one
- * line, perhaps in quotes, without an escape before that byte. Else the mark. */
-static struct mark find_inside(struct mark mark, const char *text, size_t offset) {
-    const char *line;
-    size_t n, at = 0;
-    source_line(mark.source, mark.line, &line, &n);
-    for (unsigned column = 0; at < n && column < mark.column; column++) {
-        do {
-            at++;
-        } while (at < n && ((unsigned char)line[at] & 0xc0) == 0x80);
-    }
-    unsigned quote = at < n && (line[at] == '"' || line[at] == '\'');
-    at += quote;
-    if (offset > n - at || memcmp(line + at, text, offset) != 0 ||
-        memchr(text, quote ? line[at - 1] : '\n', offset) != NULL) {
-        return mark;
-    }
-    mark.column += quote;
-    for (size_t i = 0; i < offset; i++) {
-        mark.column += ((unsigned char)text[i] & 0xc0) != 0x80;
-    }
-    return mark;
-}
-
-static bool compile(struct reader *reader, const struct key *key, struct mark mark,
-                    struct rule *rule, bool *ret_ok) {
-    struct pattern *pattern;
-    char why[KEY_WHY_SIZE];
-    size_t offset;
-    int r = pattern_new(rule->text, &pattern, why, sizeof why, &offset);
-    if (r == 0) {
-        rule->pattern = pattern;
-        r = arena_own(&reader->draft->keep, pattern, release_pattern);
-    }
-    if (r == -ENOMEM) {
-        return reading_out_of_memory(reader);
-    }
-    if (r < 0) {
-        size_t n = strlen(rule->text);
-        reading_error(reader, find_inside(mark, rule->text, offset < n ? offset : n), NULL,
-                      "%s: no regular expression: %s (after %zu byte%s)", key->name, why, offset,
-                      offset == 1 ? "" : "s");
-    }
-    *ret_ok = r == 0;
-    return true;
-}
-
-/* What a key and its value, at `mark`, say of a header or the body. */
-static bool make_rule(struct reader *reader, const struct key *key, const struct key_value *value,
-                      struct mark mark, struct rule *rule, bool *ret_ok) {
-    *ret_ok = true;
-    rule->kind = key->rule;
-    if (key->rule == RULE_PRESENT) {
-        rule->kind = value->number != 0 ? RULE_PRESENT : RULE_ABSENT;
-        return true;
-    }
-    rule->text = value->pointer;
-    bool is_pattern = key->rule == RULE_MATCHES || key->rule == RULE_NOT_MATCHES;
-    return !is_pattern || compile(reader, key, mark, rule, ret_ok);
-}
-
-/* {present: yes}, {contains: TEXT}, … */
-static bool read_rule_map(struct reader *reader, struct mark mark, struct rule *rule,
-                          bool *ret_ok) {
-    struct collected *inner = &reader->inner;
-    size_t faults = reader->draft->messages.counts[MESSAGE_ERROR];
-    *ret_ok = false;
-    inner->n = 0;
-    if (!reading_read_map(reader, KEY_IN_RULE, inner, NULL)) {
-        return false;
-    }
-    if (reader->draft->messages.counts[MESSAGE_ERROR] > faults) {
-        return true;
-    }
-    if (inner->n == 0) {
-        reading_error(reader, mark, NULL,
-                      "%s wants one of present, equals, contains, matches, not_matches",
-                      rule->header);
-        return true;
-    }
-    const struct draft_setting *setting = &inner->list[0];
-    return make_rule(reader, setting->key, &setting->value, setting->mark, rule, ret_ok);
-}
-
-static bool read_header_rule(struct reader *reader, const struct key *key, const struct node *name,
-                             void *to) {
-    struct rules *rules = to;
-    const char *why = value_check_token(name->text);
-    for (size_t i = 0; i < rules->n && why == NULL; i++) {
-        why = strcasecmp(rules->list[i].header, name->text) == 0 ? "is given twice" : NULL;
-    }
-    if (why != NULL) {
-        reading_error(reader, name->mark, NULL, "%s: \"%.*s\" %s", key->name, READING_QUOTED_BYTES,
-                      name->text, why);
-    }
-    struct rule rule = {.kind = RULE_EQUALS,
-                        .header = arena_copy(&reader->draft->keep, name->text)};
-    if (rule.header == NULL) {
-        return reading_out_of_memory(reader);
-    }
-    struct node node;
-    if (!nodes_next(reader->nodes, &node)) {
-        return false;
-    }
-    bool ok = false, going;
-    if (node.kind == NODE_MAP) {
-        going = read_rule_map(reader, node.mark, &rule, &ok);
-    } else if (node.kind != NODE_SCALAR || is_empty(&node)) {
-        going = reading_refuse_node(reader, &node, rule.header, "a text or a rule");
-    } else {
-        struct key_value value = {0};
-        going = read_text(reader, key, rule.header, &node, &value, &ok);
-        rule.text = value.pointer;
-    }
-    if (going && ok && why == NULL) {
-        rules->list[rules->n++] = rule;
-    }
-    return going;
-}
-
-bool maps_read_header_rules(struct reader *reader, const struct key *key, const struct node *first,
-                            struct key_value *ret_value, bool *ret_ok) {
-    struct rules rules;
-    rules.n = 0;
-    *ret_ok = first->kind == NODE_MAP;
-    return read_names(reader, key, first, "a map of names and rules", read_header_rule, &rules) &&
-           keep_list(reader, rules.list, rules.n, sizeof rules.list[0], ret_value);
-}
-
-static bool add_body_rule(struct reader *reader, const struct key *key, const struct node *node,
-                          struct rules *rules) {
-    struct key_value value;
-    struct rule rule = {0};
-    struct mark mark = node->mark;
-    bool ok;
-    if (!reading_read_scalar(reader, key, node, &value, &ok) ||
-        (ok && !make_rule(reader, key, &value, mark, &rule, &ok))) {
-        return false;
-    }
-    if (ok && rules->n < HEADERS_MOST) { /* more is said by reading_check_entries() */
-        rules->list[rules->n++] = rule;
-    }
-    return true;
-}
-
-bool maps_read_body_rules(struct reader *reader, const struct key *key, const struct node *first,
-                          struct key_value *ret_value, bool *ret_ok) {
-    struct rules rules;
-    rules.n = 0;
-    *ret_ok = true;
-    struct mark mark = first->mark;
-    bool more = first->kind == NODE_LIST;
-    if (!more && !add_body_rule(reader, key, first, &rules)) {
-        return false;
-    }
-    for (size_t n = 0; more; n++) {
-        struct node node;
-        if (!reading_next_entry(reader, &node, &more) ||
-            (more && !add_body_rule(reader, key, &node, &rules))) {
-            return false;
-        }
-        if (!more) {
-            reading_check_entries(reader, key, mark, n);
-        }
-    }
-    return keep_list(reader, rules.list, rules.n, sizeof rules.list[0], ret_value);
+    return maps_read_names(reader, key, first, "a map of names and values", read_header,
+                           &headers) &&
+           maps_keep_list(reader, headers.list, headers.n, sizeof headers.list[0], ret_value);
 }
 
 /* ---- files ---- */

@@ -31,7 +31,7 @@ enum {
     TRUST_BYTES = 1024 * 1024,        /* a worker's certificates of authorities, of each file */
     MATCH_BYTES = 16 * 1024 * 1024,   /* a regular expression at work, one a worker */
     INFLATE_BYTES = 48 * 1024,        /* to unpack an answer */
-    SITE_BYTES = 3584,                /* a site's settings, schedule and state, its texts apart, and
+    SITE_BYTES = 4096,                /* a site's settings, schedule and state, its texts apart, and
                                          the same again while a reload has both */
     WAITING_RECORDS = 8192,  /* in a sink's backlog, and as many on their way to the writer */
     RECORD_BYTES = 6 * 1024, /* with all the evidence that a report can have */
@@ -126,9 +126,9 @@ static struct cost site_cost(const struct config *config, const struct site *sit
 struct load {
     uint64_t enabled, wanted; /* sites; samples that they would have in flight at once */
     uint64_t samples, tls_samples;
-    uint64_t held_bytes;                 /* by samples in flight, beyond what each of them holds */
-    uint64_t rounds, round_samples;      /* rounds in flight; the samples of all rounds */
-    uint64_t kept_sites, kept, tls_kept; /* sites that keep connections, and how many */
+    uint64_t held_bytes;            /* by samples in flight, beyond what each of them holds */
+    uint64_t rounds, round_samples; /* rounds in flight; the samples of all rounds */
+    uint64_t kept_sites, kept_lanes, kept, tls_kept; /* sites that keep connections, and how many */
     uint64_t lookups;
     bool tls, each, patterns;
 };
@@ -157,6 +157,23 @@ static uint64_t held_bytes(const struct site *site) {
            (site->request.compressed ? INFLATE_BYTES : 0);
 }
 
+/* Of the host that is connected to. */
+static bool is_looked_up(const struct site *site) {
+    return site->request.proxy != NULL  ? !site->request.proxy->literal
+           : site->connect_host != NULL ? true
+                                        : !site->url.literal;
+}
+
+/* What sites keep is bounded by descriptors between rounds, and by connections within one. */
+static void bound_kept(struct load *load, const struct config *config) {
+    uint64_t lanes = (uint64_t)config->workers * CONNECTIONS_KEPT_MOST / (MULTI_FDS + 1);
+    uint64_t parked = (uint64_t)config->workers * CONNECTIONS_KEPT_MOST;
+    uint64_t idle = lesser(load->kept_sites, config->max_in_flight) * CONNECTIONS_IDLE_MOST;
+    load->kept_lanes = lesser(load->kept_sites, lanes);
+    load->kept = lesser(load->kept, parked + idle);
+    load->tls_kept = lesser(load->tls_kept, parked + idle);
+}
+
 static struct load find_load(const struct config *config) {
     struct load load = {0};
     uint64_t tls_wanted = 0, held_most = 0;
@@ -174,7 +191,7 @@ static struct load find_load(const struct config *config) {
         load.held_bytes += wanted * held;
         held_most = held > held_most ? held : held_most;
         load.round_samples += site->samples;
-        load.lookups += site->url.literal ? 0 : 2; /* one a family */
+        load.lookups += is_looked_up(site) ? 2 : 0; /* one a family */
         if (site->connection == CONNECTION_REUSE) {
             load.kept_sites++;
             load.kept += wanted;
@@ -189,6 +206,7 @@ static struct load find_load(const struct config *config) {
     load.held_bytes = lesser(load.held_bytes, held_most * config->max_in_flight);
     load.rounds = lesser(load.enabled, config->max_in_flight);
     load.lookups = lesser(load.lookups, (uint64_t)config->workers * LOOKUPS_MOST);
+    bound_kept(&load, config);
     return load;
 }
 
@@ -196,7 +214,7 @@ static uint64_t find_fds(const struct config *config, const struct load *load) {
     uint64_t loops = (uint64_t)config->workers + 2; /* control and writer */
     return RESERVED_FDS + loops * LOOP_FDS + config->n_sinks * SINK_FDS + load->samples +
            load->rounds * MULTI_FDS + load->lookups * LOOKUP_FDS + load->kept +
-           load->kept_sites * MULTI_FDS;
+           load->kept_lanes * MULTI_FDS;
 }
 
 uint64_t plan_fds(const struct config *config) {
@@ -224,7 +242,7 @@ static uint64_t find_memory(const struct config *config, const struct load *load
     return PROCESS_BYTES + config->n_sites * SITE_BYTES + texts +
            load->samples * (SAMPLE_BYTES + HEAD_BYTES) + load->held_bytes +
            (load->tls_samples + load->tls_kept) * SAMPLE_TLS_BYTES +
-           (load->rounds + load->kept_sites) * MULTI_BYTES +
+           (load->rounds + load->kept_lanes) * MULTI_BYTES +
            load->round_samples * ROUND_SAMPLE_BYTES +
            (load->tls ? (uint64_t)config->workers * TRUST_BYTES * (1 + count_cas(config)) : 0) +
            (load->patterns ? (uint64_t)config->workers * MATCH_BYTES : 0);

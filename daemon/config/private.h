@@ -11,7 +11,14 @@ struct config_private {
     atomic_size_t refs;
     struct arena arena; /* everything but the sites' URLs, which are url.c's */
     struct index names;
+    struct config *of; /* a reference: it owns what the sites point to, URLs too; NULL: they do */
 };
+
+struct draft;
+/* Makes the value of a draft, unless `r` says that it is not worth it, hands over the messages and
+ * clears the draft. As config_load(). */
+int config_conclude(int r, struct draft *draft, struct config_messages *ret_messages,
+                    struct config **ret_config);
 
 /* Empty, with one reference; NULL: out of memory. */
 struct config *config_new(void);

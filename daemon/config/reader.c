@@ -9,6 +9,7 @@
 #include "config/maps.h"
 #include "config/nodes.h"
 #include "config/reading.h"
+#include "config/rules.h"
 #include "config/source.h"
 #include "config/value.h"
 
@@ -370,10 +371,10 @@ static bool read_value(struct reader *reader, const struct key *key, struct coll
         going = maps_read_headers(reader, key, &node, &setting.value, &ok);
         break;
     case KEY_HEADER_RULES:
-        going = maps_read_header_rules(reader, key, &node, &setting.value, &ok);
+        going = rules_read_header_rules(reader, key, &node, &setting.value, &ok);
         break;
     case KEY_BODY_RULES:
-        going = maps_read_body_rules(reader, key, &node, &setting.value, &ok);
+        going = rules_read_body_rules(reader, key, &node, &setting.value, &ok);
         break;
     case KEY_BODY_FILE:
         going = maps_read_body_file(reader, key, &node, &setting.value, &ok);

@@ -1,5 +1,5 @@
-/* What the files that read one file's nodes share. Internal to reader.c and maps.c; all functions
- * return false when there is no going on with this file. */
+/* What the files that read one file's nodes share. Internal to reader.c, maps.c and rules.c; all
+ * functions return false when there is no going on with this file. */
 #pragma once
 
 #include "config/draft.h"
