@@ -31,7 +31,7 @@ enum {
     TRUST_BYTES = 1024 * 1024,        /* a worker's certificates of authorities, of each file */
     MATCH_BYTES = 16 * 1024 * 1024,   /* a regular expression at work, one a worker */
     INFLATE_BYTES = 48 * 1024,        /* to unpack an answer */
-    SITE_BYTES = 3584,                /* a site's settings, schedule and state, its texts apart, and
+    SITE_BYTES = 4096,                /* a site's settings, schedule and state, its texts apart, and
                                          the same again while a reload has both */
     WAITING_RECORDS = 8192,  /* in a sink's backlog, and as many on their way to the writer */
     RECORD_BYTES = 6 * 1024, /* with all the evidence that a report can have */

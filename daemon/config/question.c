@@ -131,6 +131,10 @@ static void check_request(struct draft *draft, const struct draft_site *written,
         check_pair(draft, written, FORM(connect_to), SITE(request.proxy), &said->proxy,
                    "connect_to and a proxy exclude each other");
     }
+    if (request->body != NULL && request->method != NULL && strcmp(request->method, "HEAD") == 0) {
+        check_pair(draft, written, SITE(request.method), FORM(body), &said->body,
+                   "a HEAD has no body");
+    }
 }
 
 static void check_expect(struct draft *draft, const struct draft_site *written,

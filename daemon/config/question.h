@@ -6,7 +6,7 @@
 /* What was said of the defaults, so that it is said once. */
 struct question_said {
     size_t unverified; /* sites without verification because of the defaults */
-    bool login, client_cert, proxy, latency, headers, head;
+    bool login, client_cert, proxy, latency, headers, head, body;
 };
 
 /* Before a site's own settings are stored over the defaults in `form`: takes away what they

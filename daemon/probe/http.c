@@ -77,6 +77,7 @@ struct hop {
     bool received_data;       /* TLS: a record of application data came */
     int socket_error;         /* errno of socket(), which libcurl does not pass on, or of the first
                                  read or write that failed under TLS; 0: not known */
+    int stale_error;          /* libcurl's errno of an attempt that it repeated */
     outcome_t forced;         /* OUTCOME_NONE: as classified */
     const char *forced_words; /* why, where a callback of libcurl's did it; or NULL */
     char error[CURL_ERROR_SIZE];
@@ -126,47 +127,58 @@ void probe_global_clear(void) {
     curl_global_cleanup();
 }
 
-static void run_free(struct hop *run) {
-    if (run == NULL) {
+static void hop_free(struct hop *hop) {
+    if (hop == NULL) {
         return;
     }
-    if (event_initialized(&run->timer)) {
-        event_del(&run->timer);
+    if (event_initialized(&hop->timer)) {
+        event_del(&hop->timer);
     }
-    curl_easy_cleanup(run->easy);
-    request_clear(&run->asked);
-    answer_clear(&run->answer);
-    trust_free(run->request.trust);
-    identity_free(run->request.identity);
-    free(run);
+    curl_easy_cleanup(hop->easy);
+    request_clear(&hop->asked);
+    answer_clear(&hop->answer);
+    trust_free(hop->request.trust);
+    identity_free(hop->request.identity);
+    free(hop);
 }
 
 /* ---- what libcurl tells us on the way ---- */
 
+/* The kept connection was dead, and libcurl begins again. It never clears its errno. */
+static void forget_attempt(struct hop *hop) {
+    long error = 0;
+    curl_easy_getinfo(hop->easy, CURLINFO_OS_ERRNO, &error);
+    hop->stale_error = (int)error;
+    hop->socket_error = 0;
+    hop->socket = -1;
+    hop->error[0] = '\0';
+    hop->connecting = clock_now();
+    hop->connected = hop->ready = NSEC_UNKNOWN;
+    hop->reused = hop->received_data = false;
+    hop->received_before = hop->received_bytes = 0;
+}
+
 static curl_socket_t on_open_socket(void *arg, curlsocktype purpose,
                                     struct curl_sockaddr *address) {
-    struct hop *run = arg;
+    struct hop *hop = arg;
     (void)purpose;
-    if (run->asked_times > 0) { /* the kept connection was dead: libcurl begins again */
-        run->connecting = clock_now();
-        run->connected = run->ready = NSEC_UNKNOWN;
-        run->reused = run->received_data = false;
-        run->received_before = run->received_bytes = 0;
+    if (hop->asked_times > 0) {
+        forget_attempt(hop);
     }
     int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
     if (fd < 0) {
-        run->socket_error = errno;
+        hop->socket_error = errno;
         return CURL_SOCKET_BAD;
     }
-    run->socket = fd;
+    hop->socket = fd;
     return fd;
 }
 
 /* By the kernel, ever, on the sample's connection. */
-static uint64_t received_ever(const struct hop *run) {
+static uint64_t received_ever(const struct hop *hop) {
     struct tcp_info info;
     socklen_t size = sizeof info;
-    if (run->socket >= 0 && getsockopt(run->socket, IPPROTO_TCP, TCP_INFO, &info, &size) == 0) {
+    if (hop->socket >= 0 && getsockopt(hop->socket, IPPROTO_TCP, TCP_INFO, &info, &size) == 0) {
         /* the peer's FIN counts as one. After a reset nobody knows whether there was a FIN before,
          * but only where there was one does libcurl come to an end that asks for this count */
         bool ended = info.tcpi_state == KERNEL_CLOSE || info.tcpi_state == KERNEL_CLOSE_WAIT ||
@@ -176,10 +188,10 @@ static uint64_t received_ever(const struct hop *run) {
     return 0;
 }
 
-static void count_received(struct hop *run) {
-    uint64_t ever = received_ever(run);
-    if (ever > run->received_before) {
-        run->received_bytes = ever - run->received_before;
+static void count_received(struct hop *hop) {
+    uint64_t ever = received_ever(hop);
+    if (ever > hop->received_before) {
+        hop->received_bytes = ever - hop->received_before;
     }
 }
 
@@ -188,12 +200,12 @@ static void count_received(struct hop *run) {
 
 /* The last moment to ask the kernel. */
 static int on_close_socket(void *arg, curl_socket_t fd) {
-    for (struct hop *run = *lane_runs(arg); run != NULL; run = run->next) {
-        if (run->socket == fd) {
-            if (run->answer.first_byte == NSEC_UNKNOWN && !run->request.site->url.tls) {
-                count_received(run);
+    for (struct hop *hop = *lane_hops(arg); hop != NULL; hop = hop->next) {
+        if (hop->socket == fd) {
+            if (hop->answer.first_byte == NSEC_UNKNOWN && !hop->request.site->url.tls) {
+                count_received(hop);
             }
-            run->socket = -1;
+            hop->socket = -1;
             break;
         }
     }
@@ -216,47 +228,47 @@ static void on_tls_record(int sent, int version, int type, const void *bytes, si
         return;
     }
     const SSL_CTX *ssl_ctx = SSL_get_SSL_CTX(ssl);
-    struct hop *run = *lane_runs(arg);
-    while (run != NULL && run->ssl_ctx != ssl_ctx) {
-        run = run->next;
+    struct hop *hop = *lane_hops(arg);
+    while (hop != NULL && hop->ssl_ctx != ssl_ctx) {
+        hop = hop->next;
     }
-    if (run == NULL) {
+    if (hop == NULL) {
         return;
     }
     if (!sent) {
-        run->received_data = true;
-    } else if (run->socket_error == 0) {
+        hop->received_data = true;
+    } else if (hop->socket_error == 0) {
         /* before libcurl writes its goodbye into a connection that failed, which says EPIPE */
         long error = 0;
-        curl_easy_getinfo(run->easy, CURLINFO_OS_ERRNO, &error);
-        run->socket_error = (int)error;
+        curl_easy_getinfo(hop->easy, CURLINFO_OS_ERRNO, &error);
+        hop->socket_error = error != hop->stale_error ? (int)error : 0;
     }
 }
 
 static CURLcode on_ssl_ctx(CURL *easy, void *ssl_ctx, void *arg) {
-    struct hop *run = arg;
+    struct hop *hop = arg;
     (void)easy;
-    run->connected = clock_now();
-    if (run->request.trust != NULL) {
-        trust_apply(run->request.trust, ssl_ctx);
+    hop->connected = clock_now();
+    if (hop->request.trust != NULL) {
+        trust_apply(hop->request.trust, ssl_ctx);
     }
-    if (run->request.identity != NULL && !identity_apply(run->request.identity, ssl_ctx)) {
+    if (hop->request.identity != NULL && !identity_apply(hop->request.identity, ssl_ctx)) {
         return CURLE_SSL_CERTPROBLEM;
     }
-    if (run->request.site->tls.min_version < TLS_VERSION_1_2) {
+    if (hop->request.site->tls.min_version < TLS_VERSION_1_2) {
         /* Debian's level 2 rules out the hashes that these versions sign with */
         SSL_CTX_set_security_level(ssl_ctx, 0);
     }
     SSL_CTX_set_msg_callback(ssl_ctx, on_tls_record);
-    SSL_CTX_set_msg_callback_arg(ssl_ctx, run->lane);
-    run->ssl_ctx = ssl_ctx;
+    SSL_CTX_set_msg_callback_arg(ssl_ctx, hop->lane);
+    hop->ssl_ctx = ssl_ctx;
     return CURLE_OK;
 }
 
 /* Of the chain that the server sent, the certificate that ends first. */
-static nsec_t certificate_left(const struct hop *run) {
+static nsec_t certificate_left(const struct hop *hop) {
     struct curl_tlssessioninfo *tls = NULL;
-    if (curl_easy_getinfo(run->easy, CURLINFO_TLS_SSL_PTR, &tls) != CURLE_OK || tls == NULL ||
+    if (curl_easy_getinfo(hop->easy, CURLINFO_TLS_SSL_PTR, &tls) != CURLE_OK || tls == NULL ||
         tls->internals == NULL) {
         return NSEC_UNKNOWN;
     }
@@ -276,44 +288,46 @@ static nsec_t certificate_left(const struct hop *run) {
 }
 
 /* A kept connection was chosen (no socket was opened), or one to be kept is there. */
-static void know_link(struct hop *run, int local_port) {
-    struct kept *kept = lane_kept(run->lane);
-    if (!run->keeps) {
+static void know_link(struct hop *hop, int local_port) {
+    struct kept *kept = lane_kept(hop->lane);
+    if (!hop->keeps) {
         return;
     }
-    if (run->socket >= 0 && !run->reused) {
+    if (hop->socket >= 0 && !hop->reused) {
         struct kept_link link = {
-            .fd = run->socket,
+            .fd = hop->socket,
             .local_port = (uint16_t)local_port,
-            .remote = *run->request.address,
-            .ssl_ctx = run->ssl_ctx,
+            .remote = *hop->request.address,
+            .ssl_ctx = hop->ssl_ctx,
         };
         kept_add_link(kept, &link);
         return;
     }
-    const struct kept_link *link = kept_find_link(kept, (uint16_t)local_port, run->request.address);
-    run->reused = true;
-    run->socket = link != NULL ? link->fd : -1; /* all are known, but for a lack of memory */
-    run->ssl_ctx = link != NULL ? link->ssl_ctx : NULL;
-    run->connected = NSEC_UNKNOWN;
-    run->received_before = received_ever(run);
-    run->received_bytes = 0;
+    const struct kept_link *link = kept_find_link(kept, (uint16_t)local_port, hop->request.address);
+    hop->reused = true;
+    hop->socket = link != NULL ? link->fd : -1; /* all are known, but for a lack of memory */
+    hop->ssl_ctx = link != NULL ? link->ssl_ctx : NULL;
+    hop->connected = NSEC_UNKNOWN;
+    hop->received_before = received_ever(hop);
+    hop->received_bytes = 0;
 }
 
 /* libcurl has a connection, and is about to send the request. */
 static int on_ready(void *arg, char *remote, char *local, int remote_port, int local_port) {
-    struct hop *run = arg;
+    struct hop *hop = arg;
     (void)remote;
     (void)local;
     (void)remote_port;
-    run->asked_times++;
-    know_link(run, local_port);
-    run->ready = clock_now();
-    if (run->connected == NSEC_UNKNOWN) {
-        run->connected = run->ready;
+    if (hop->asked_times++ > 0 && hop->reused) { /* again on a kept connection: none was opened */
+        forget_attempt(hop);
     }
-    if (run->request.site->expect.certificate > 0 && run->request.site->url.tls) {
-        run->certificate_left = certificate_left(run);
+    know_link(hop, local_port);
+    hop->ready = clock_now();
+    if (hop->connected == NSEC_UNKNOWN) {
+        hop->connected = hop->ready;
+    }
+    if (hop->request.site->expect.certificate > 0 && hop->request.site->url.tls) {
+        hop->certificate_left = certificate_left(hop);
     }
     return CURL_PREREQFUNC_OK;
 }
@@ -321,32 +335,32 @@ static int on_ready(void *arg, char *remote, char *local, int remote_port, int l
 /* More than one coding on a body multiply: what is a little on the wire and nothing in the end can
  * be any amount of work in between. */
 static size_t on_header(char *line, size_t size, size_t n, void *arg) {
-    struct hop *run = arg;
-    run->codings += coding_count(line, size * n, run->request.site->request.compressed);
-    if (run->codings > 1) {
-        run->forced = OUTCOME_PROTOCOL;
-        run->forced_words = "a body coded more than once";
+    struct hop *hop = arg;
+    hop->codings += coding_count(line, size * n, hop->request.site->request.compressed);
+    if (hop->codings > 1) {
+        hop->forced = OUTCOME_PROTOCOL;
+        hop->forced_words = "a body coded more than once";
         return 0;
     }
-    return answer_on_header(line, size, n, &run->answer);
+    return answer_on_header(line, size, n, &hop->answer);
 }
 
 /* ---- the end ---- */
 
-static enum progress progress_of(const struct hop *run) {
-    if (run->connected == NSEC_UNKNOWN) {
+static enum progress progress_of(const struct hop *hop) {
+    if (hop->connected == NSEC_UNKNOWN) {
         return PROGRESS_CONNECT;
     }
-    if (run->ready == NSEC_UNKNOWN) {
+    if (hop->ready == NSEC_UNKNOWN) {
         return PROGRESS_TLS;
     }
-    if (run->answer.first_byte != NSEC_UNKNOWN) {
+    if (hop->answer.first_byte != NSEC_UNKNOWN) {
         return PROGRESS_ANSWER;
     }
     /* part of a first line, which no callback shows; after interim answers only the plain count
      * tells */
-    bool some = run->request.site->url.tls ? run->received_data && run->answer.head_bytes == 0
-                                           : run->received_bytes > run->answer.head_bytes;
+    bool some = hop->request.site->url.tls ? hop->received_data && hop->answer.head_bytes == 0
+                                           : hop->received_bytes > hop->answer.head_bytes;
     return some ? PROGRESS_ANSWER : PROGRESS_REQUEST;
 }
 
@@ -356,39 +370,42 @@ static bool is_same_address(const struct address *address, const char *text) {
     return inet_pton(address->family, text, bytes) == 1 && memcmp(bytes, address->bytes, n) == 0;
 }
 
-static int error_of(const struct hop *run) {
-    if (run->socket_error != 0) {
-        return run->socket_error;
+static int error_of(const struct hop *hop, CURLcode code) {
+    if (hop->socket_error != 0) {
+        return hop->socket_error;
     }
     long error = 0;
-    curl_easy_getinfo(run->easy, CURLINFO_OS_ERRNO, &error);
+    curl_easy_getinfo(hop->easy, CURLINFO_OS_ERRNO, &error);
+    if (error == hop->stale_error && code == CURLE_GOT_NOTHING) {
+        return 0; /* an end without an error; that of the attempt before had one */
+    }
     /* no local port left, and no local address of that family, are one errno */
-    if (error == EADDRNOTAVAIL && !route_exists(run->request.address)) {
+    if (error == EADDRNOTAVAIL && !route_exists(hop->request.address)) {
         return ENETUNREACH;
     }
     return (int)error;
 }
 
-static outcome_t outcome_of(struct hop *run, CURLcode code, enum progress progress) {
+static outcome_t outcome_of(struct hop *hop, CURLcode code, enum progress progress) {
     char *remote = NULL;
-    curl_easy_getinfo(run->easy, CURLINFO_PRIMARY_IP, &remote);
-    if (remote != NULL && *remote != '\0' && !is_same_address(run->request.address, remote)) {
-        log_internal("%s: asked for %s, got a connection to %s", run->request.site->name,
-                     run->request.address->text, remote);
+    curl_easy_getinfo(hop->easy, CURLINFO_PRIMARY_IP, &remote);
+    if (remote != NULL && *remote != '\0' && !is_same_address(hop->request.address, remote)) {
+        log_internal("%s: asked for %s, got a connection to %s", hop->request.site->name,
+                     hop->request.address->text, remote);
         return OUTCOME_LOCAL_RESOURCE;
     }
     struct classify_input input = {
         .code = (int)code,
         .progress = progress,
-        .error = error_of(run),
-        .tls = run->request.site->url.tls,
-        .proxied = run->request.site->request.proxy != NULL,
-        .head_complete = run->answer.head == HEAD_DONE,
-        .head_too_large = run->answer.head_too_large,
-        .body_stopped = run->answer.body_stopped,
-        .memory_failed = memory_failed || run->answer.memory_failed,
+        .error = error_of(hop, code),
+        .tls = hop->request.site->url.tls,
+        .proxied = hop->request.site->request.proxy != NULL,
+        .head_complete = hop->answer.head == HEAD_DONE,
+        .head_too_large = hop->answer.head_too_large,
+        .body_stopped = hop->answer.body_stopped,
+        .memory_failed = memory_failed || hop->answer.memory_failed,
     };
-    curl_easy_getinfo(run->easy, CURLINFO_RESPONSE_CODE, &input.status);
+    curl_easy_getinfo(hop->easy, CURLINFO_RESPONSE_CODE, &input.status);
     return classify(&input);
 }
 
@@ -397,7 +414,7 @@ static nsec_t between(nsec_t from, nsec_t to) {
 }
 
 /* libcurl's own words, where they say what happened. */
-static const char *words_of(const struct hop *run, CURLcode code, outcome_t outcome) {
+static const char *words_of(const struct hop *hop, CURLcode code, outcome_t outcome) {
     if (outcome == OUTCOME_TOO_LARGE) {
         return "more than 64 KiB of head";
     }
@@ -405,61 +422,61 @@ static const char *words_of(const struct hop *run, CURLcode code, outcome_t outc
         return outcome == OUTCOME_TRUNCATED ? "closed in the middle of the head"
                                             : "an answer that nobody asked for, or not HTTP";
     }
-    return run->error[0] != '\0' ? run->error : curl_easy_strerror(code);
+    return hop->error[0] != '\0' ? hop->error : curl_easy_strerror(code);
 }
 
 /* Every hop ends here. */
-static void finish(struct hop *run, CURLcode code, const char *words) {
+static void finish(struct hop *hop, CURLcode code, const char *words) {
     nsec_t now = clock_now();
-    enum progress progress = progress_of(run); /* before libcurl reads what else has come */
-    event_del(&run->timer);
-    lane_remove(run->lane, run->easy); /* closes its socket, if that is still open */
-    *(run->previous != NULL ? &run->previous->next : lane_runs(run->lane)) = run->next;
-    if (run->next != NULL) {
-        run->next->previous = run->previous;
+    enum progress progress = progress_of(hop); /* before libcurl reads what else has come */
+    event_del(&hop->timer);
+    lane_remove(hop->lane, hop->easy); /* closes its socket, if that is still open */
+    *(hop->previous != NULL ? &hop->previous->next : lane_hops(hop->lane)) = hop->next;
+    if (hop->next != NULL) {
+        hop->next->previous = hop->previous;
     }
 
     struct hop_result result = {
-        .sample_began = run->request.began,
+        .sample_began = hop->request.began,
         .ended = now,
-        .certificate_left = run->certificate_left,
+        .certificate_left = hop->certificate_left,
     };
-    result.outcome = run->forced != OUTCOME_NONE ? run->forced : outcome_of(run, code, progress);
+    result.outcome = hop->forced != OUTCOME_NONE ? hop->forced : outcome_of(hop, code, progress);
     memory_failed = false;
     long port = 0;
-    curl_easy_getinfo(run->easy, CURLINFO_LOCAL_PORT, &port);
+    curl_easy_getinfo(hop->easy, CURLINFO_LOCAL_PORT, &port);
     result.local_port = port > 0 && port <= UINT16_MAX ? (uint16_t)port : 0;
     result.phases[PHASE_DNS] = NSEC_UNKNOWN;
-    result.repeated = (uint16_t)(run->asked_times > 1 ? run->asked_times - 1 : 0);
+    result.repeated = (uint16_t)(hop->asked_times > 1 ? hop->asked_times - 1 : 0);
     result.phases[PHASE_CONNECT] =
-        run->reused ? NSEC_UNKNOWN : between(run->connecting, run->connected);
-    result.phases[PHASE_TLS] = run->request.site->url.tls && !run->reused
-                                   ? between(run->connected, run->ready)
+        hop->reused ? NSEC_UNKNOWN : between(hop->connecting, hop->connected);
+    result.phases[PHASE_TLS] = hop->request.site->url.tls && !hop->reused
+                                   ? between(hop->connected, hop->ready)
                                    : NSEC_UNKNOWN;
-    result.phases[PHASE_FIRST_BYTE] = between(run->ready, run->answer.first_byte);
+    result.phases[PHASE_FIRST_BYTE] = between(hop->ready, hop->answer.first_byte);
     result.phases[PHASE_TRANSFER] =
-        run->answer.head == HEAD_DONE ? between(run->answer.first_byte, now) : NSEC_UNKNOWN;
+        hop->answer.head == HEAD_DONE ? between(hop->answer.first_byte, now) : NSEC_UNKNOWN;
     if (!outcome_is_status(result.outcome)) {
         if (words == NULL) {
             words =
-                run->forced_words != NULL ? run->forced_words : words_of(run, code, result.outcome);
+                hop->forced_words != NULL ? hop->forced_words : words_of(hop, code, result.outcome);
         }
         text_escape(words, strlen(words), result.words, sizeof result.words);
     }
-    struct answer answer = run->answer;
-    run->answer = (struct answer){0};
+    struct answer answer = hop->answer;
+    hop->answer = (struct answer){0};
     result.answer = &answer;
-    hop_on_end *on_end = run->request.on_end;
-    void *arg = run->request.arg;
-    run_free(run);
+    hop_on_end *on_end = hop->request.on_end;
+    void *arg = hop->request.arg;
+    hop_free(hop);
     on_end(&result, arg);
     answer_clear(&answer);
 }
 
 static void on_done(CURL *easy, CURLcode code) {
-    struct hop *run = NULL;
-    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &run);
-    finish(run, code, NULL);
+    struct hop *hop = NULL;
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &hop);
+    finish(hop, code, NULL);
 }
 
 static const char *waiting_for(enum progress progress, bool proxied) {
@@ -478,136 +495,136 @@ static const char *waiting_for(enum progress progress, bool proxied) {
 
 /* It took too long: the site's fault, unless we were not there to listen. `lag` is how late our own timer
  * was. */
-static void expire(struct hop *run, const char *of, nsec_t lag) {
+static void expire(struct hop *hop, const char *of, nsec_t lag) {
     char words[PROBE_WORDS_BYTES];
     nsec_t now = clock_now();
-    nsec_t absent = lane_absent(run->lane, now) - run->request.absent_before;
+    nsec_t absent = lane_absent(hop->lane, now) - hop->request.absent_before;
     if (absent < lag) {
         absent = lag;
     }
-    if (absent > run->request.site->timeout / 4 && absent > 10 * NSEC_PER_MSEC) {
-        run->forced = OUTCOME_LOCAL_RESOURCE;
+    if (absent > hop->request.site->timeout / 4 && absent > 10 * NSEC_PER_MSEC) {
+        hop->forced = OUTCOME_LOCAL_RESOURCE;
         snprintf(words, sizeof words, "our own loop was away for %.1f ms",
                  (double)absent / NSEC_PER_MSEC);
     } else {
-        count_received(run);
+        count_received(hop);
         snprintf(words, sizeof words, "%s after %.1f ms (%s)",
-                 waiting_for(progress_of(run), run->request.site->request.proxy != NULL),
-                 (double)(now - run->request.began) / NSEC_PER_MSEC, of);
+                 waiting_for(progress_of(hop), hop->request.site->request.proxy != NULL),
+                 (double)(now - hop->request.began) / NSEC_PER_MSEC, of);
     }
-    finish(run, CURLE_OPERATION_TIMEDOUT, words);
+    finish(hop, CURLE_OPERATION_TIMEDOUT, words);
 }
 
 static void on_timeout(evutil_socket_t fd, short what, void *arg) {
-    struct hop *run = arg;
+    struct hop *hop = arg;
     (void)fd;
     (void)what;
-    nsec_t lag = clock_now() - run->request.began - run->request.site->timeout;
+    nsec_t lag = clock_now() - hop->request.began - hop->request.site->timeout;
     struct timeval left = loop_timeval(-lag);
     /* libevent counts from when its turn began, which was before the sample did */
-    if (lag < 0 && event_add(&run->timer, &left) == 0) {
+    if (lag < 0 && event_add(&hop->timer, &left) == 0) {
         return;
     }
-    expire(run, "timeout", lag);
+    expire(hop, "timeout", lag);
 }
 
-void hop_end(struct hop *run, outcome_t forced) {
-    run->forced = forced;
+void hop_end(struct hop *hop, outcome_t forced) {
+    hop->forced = forced;
     if (forced != OUTCOME_NONE) {
-        finish(run, CURLE_ABORTED_BY_CALLBACK, "ended by tallyd");
+        finish(hop, CURLE_ABORTED_BY_CALLBACK, "ended by tallyd");
     } else {
-        expire(run, "the round's deadline", 0);
+        expire(hop, "the round's deadline", 0);
     }
 }
 
 static void on_read(struct probe_lane *lane, int fd) {
-    struct hop *run = *lane_runs(lane);
-    while (run != NULL && run->socket != fd) {
-        run = run->next;
+    struct hop *hop = *lane_hops(lane);
+    while (hop != NULL && hop->socket != fd) {
+        hop = hop->next;
     }
-    if (run == NULL) {
+    if (hop == NULL) {
         return; /* ended by what was read */
     }
-    count_received(run);
+    count_received(hop);
     uint64_t most = ANSWER_HEAD_BYTES_MOST + WIRE_BYTES_MORE +
-                    WIRE_FACTOR * (uint64_t)run->request.site->body_limit_bytes;
-    if (run->received_bytes > most) {
-        enum progress progress = progress_of(run);
-        run->forced = progress == PROGRESS_CONNECT ? OUTCOME_PROXY /* it alone can speak by now */
+                    WIRE_FACTOR * (uint64_t)hop->request.site->body_limit_bytes;
+    if (hop->received_bytes > most) {
+        enum progress progress = progress_of(hop);
+        hop->forced = progress == PROGRESS_CONNECT ? OUTCOME_PROXY /* it alone can speak by now */
                       : progress == PROGRESS_TLS   ? OUTCOME_TLS_HANDSHAKE
                                                    : OUTCOME_PROTOCOL;
-        finish(run, CURLE_ABORTED_BY_CALLBACK, "more bytes than any answer needs");
+        finish(hop, CURLE_ABORTED_BY_CALLBACK, "more bytes than any answer needs");
     }
 }
 
 /* ---- the beginning ---- */
 
-static bool configure(struct hop *run) {
-    CURL *easy = run->easy;
-    const struct site *site = run->request.site;
-    return request_apply(&run->asked, easy, site, run->request.address, run->keeps) &&
+static bool configure(struct hop *hop) {
+    CURL *easy = hop->easy;
+    const struct site *site = hop->request.site;
+    return request_apply(&hop->asked, easy, site, hop->request.address, hop->keeps) &&
            curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, run) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, hop) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, run->lane) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, hop->lane) == CURLE_OK &&
            (!site->url.tls ||
             (curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, on_ssl_ctx) == CURLE_OK &&
-             curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, run) == CURLE_OK)) &&
+             curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, hop) == CURLE_OK)) &&
            curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_ready) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_PREREQDATA, run) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_PREREQDATA, hop) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_HEADERDATA, run) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_HEADERDATA, hop) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, answer_on_body) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_WRITEDATA, &run->answer) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, run->error) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_PRIVATE, run) == CURLE_OK;
+           curl_easy_setopt(easy, CURLOPT_WRITEDATA, &hop->answer) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, hop->error) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_PRIVATE, hop) == CURLE_OK;
 }
 
 int hop_start(struct probe_lane *lane, const struct hop_request *request, struct hop **ret_hop) {
     assert(!request->site->url.tls || !request->site->tls.verify || request->trust != NULL);
-    struct hop *run = calloc(1, sizeof *run);
-    if (run == NULL) {
+    struct hop *hop = calloc(1, sizeof *hop);
+    if (hop == NULL) {
         return -ENOMEM;
     }
-    run->lane = lane;
-    run->request = *request;
-    run->request.trust = trust_ref(request->trust);
-    run->request.identity = identity_ref(request->identity);
-    run->keeps = request->may_keep && lane_kept(lane) != NULL &&
+    hop->lane = lane;
+    hop->request = *request;
+    hop->request.trust = trust_ref(request->trust);
+    hop->request.identity = identity_ref(request->identity);
+    hop->keeps = request->may_keep && lane_kept(lane) != NULL &&
                  kept_fits(lane_kept(lane), request->trust, request->identity);
-    run->socket = -1;
-    run->certificate_left = NSEC_UNKNOWN;
-    run->connected = run->ready = NSEC_UNKNOWN;
-    event_assign(&run->timer, lane_base(lane), -1, 0, on_timeout, run);
-    run->easy = curl_easy_init();
+    hop->socket = -1;
+    hop->certificate_left = NSEC_UNKNOWN;
+    hop->connected = hop->ready = NSEC_UNKNOWN;
+    event_assign(&hop->timer, lane_base(lane), -1, 0, on_timeout, hop);
+    hop->easy = curl_easy_init();
     int r = -ENOMEM;
-    answer_init(&run->answer, run->easy, request->site);
-    if (run->easy == NULL || !configure(run)) {
+    answer_init(&hop->answer, hop->easy, request->site);
+    if (hop->easy == NULL || !configure(hop)) {
         goto fail;
     }
-    run->connecting = clock_now();
+    hop->connecting = clock_now();
     if (request->began == NSEC_UNKNOWN) {
-        run->request.began = run->connecting;
+        hop->request.began = hop->connecting;
     }
     struct timeval timeout =
-        loop_timeval(run->request.began + request->site->timeout - run->connecting);
-    if (event_add(&run->timer, &timeout) != 0) {
+        loop_timeval(hop->request.began + request->site->timeout - hop->connecting);
+    if (event_add(&hop->timer, &timeout) != 0) {
         goto fail;
     }
-    r = lane_add(lane, run->easy);
+    r = lane_add(lane, hop->easy);
     if (r != 0) {
         goto fail;
     }
-    run->next = *lane_runs(lane);
-    if (run->next != NULL) {
-        run->next->previous = run;
+    hop->next = *lane_hops(lane);
+    if (hop->next != NULL) {
+        hop->next->previous = hop;
     }
-    *lane_runs(lane) = run;
-    *ret_hop = run;
+    *lane_hops(lane) = hop;
+    *ret_hop = hop;
     return 0;
 
 fail:
-    run_free(run);
+    hop_free(hop);
     return r;
 }
 

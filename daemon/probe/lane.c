@@ -34,7 +34,7 @@ struct probe_lane {
     struct probe_lane *next_idle;
     CURLM *multi;
     struct event timer;
-    struct hop *runs;  /* the probe type's */
+    struct hop *hops;  /* the probe type's */
     struct kept *kept; /* NULL: of the pool */
     bool leased;
     bool draining;
@@ -327,8 +327,8 @@ void lane_close(struct probe_lane *lane) {
     }
 }
 
-struct hop **lane_runs(struct probe_lane *lane) {
-    return &lane->runs;
+struct hop **lane_hops(struct probe_lane *lane) {
+    return &lane->hops;
 }
 
 struct event_base *lane_base(const struct probe_lane *lane) {

@@ -40,7 +40,7 @@ struct kept *lane_kept(const struct probe_lane *lane); /* NULL: connections are 
 
 /* For the probe type's own use: the first of what it has in flight here. Outlives every socket of
  * the lane, unlike what is in flight. */
-struct hop **lane_runs(struct probe_lane *lane);
+struct hop **lane_hops(struct probe_lane *lane);
 
 /* For how long, in all, the loop has not turned (a SIGSTOP, a starved CPU) while lanes were leased: the
  * difference of two calls tells of the time between them. Absences under 100 ms are not noticed. */

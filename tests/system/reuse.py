@@ -103,6 +103,32 @@ def the_same_by_reset(lab):
 
 
 @case
+def what_ends_the_first_attempt_says_nothing_of_the_second(lab):
+    # the kept connection is reset, and the new one closed without a word: empty_reply, not reset
+    for settings, certificate in over_both(lab):
+        def behave(connection):
+            for _ in range(2):
+                if not connection.read_request():
+                    return
+                if connection.number % 2 == 0:
+                    connection.finish()
+                    return
+                if _ == 1:
+                    connection.reset()
+                    return
+                connection.send(OK)
+        origin = Origin(lab, behave, certificate=certificate)
+        daemon = started(lab, {"name": "site", "url": origin.url(), **settings}, concurrency=1,
+                         samples=2)
+        daemon.wait_for_reports(4)
+        log = [record for record in daemon.stop() if record["record"] == "report"][-5:-1]
+        os.unlink(daemon.log_path)
+        for report in log:
+            assert counts(report) == {"200": 1, "empty_reply": 1}, report
+            assert report["repeated"] == 1, report
+
+
+@case
 def nothing_is_repeated_on_a_connection_that_is_new(lab):
     recorder = Recorder(lambda request: None)
     origin = Origin(lab, recorder)

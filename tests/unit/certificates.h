@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 struct issued {
     X509 *certificate;
@@ -51,6 +52,7 @@ static inline void issued_write(const char *path, const struct issued *issued) {
 /* Readable by its owner alone; encrypted with a password if there is one. */
 static inline void issued_write_key(const char *path, const struct issued *issued,
                                     const char *password) {
+    unlink(path); /* an older one may be open to others */
     mode_t before = umask(077);
     FILE *file = fopen(path, "w");
     umask(before);

@@ -174,6 +174,31 @@ START_TEST(expect_is_not_met_by_a_pattern_that_gives_up) {
 }
 END_TEST
 
+START_TEST(expect_has_time_for_ordinary_patterns_on_a_large_page) {
+    enum { PAGE_BYTES = 1 << 20 };
+    static const char line[] = "<p>A line of a page. Some exchange of extra elements.</p>\n";
+    char *page = malloc(PAGE_BYTES);
+    for (size_t i = 0; i < PAGE_BYTES; i++) {
+        page[i] = line[i % (sizeof line - 1)];
+    }
+    static const char *const texts[] = {"(?i)exception", "fatal|panic", "<title>[^<]*error"};
+    struct pattern *patterns[3];
+    struct rule rules[3];
+    for (unsigned i = 0; i < 3; i++) {
+        patterns[i] = compile(texts[i]);
+        rules[i] =
+            (struct rule){.kind = RULE_NOT_MATCHES, .text = texts[i], .pattern = patterns[i]};
+    }
+    struct expect_config expect = {.status = &good_statuses, .body = rules, .n_body = 3};
+    struct expect_answer answer = {.outcome = 200, .body = page, .body_bytes = PAGE_BYTES};
+    judge(&expect, &answer, REASON_NONE);
+    for (unsigned i = 0; i < 3; i++) {
+        pattern_free(patterns[i]);
+    }
+    free(page);
+}
+END_TEST
+
 START_TEST(expect_has_one_budget_for_all_patterns) {
     /* 600 values, each of which costs more than a hundredth of the budget */
     char *head = malloc(64 << 10);
@@ -343,6 +368,7 @@ int main(void) {
     tcase_add_loop_test(tcase, expect_judges_a_rule, 0, sizeof examples / sizeof *examples);
     tcase_add_loop_test(tcase, expect_says_that_a_body_was_cut, 0, 3);
     tcase_add_loop_test(tcase, expect_is_not_met_by_a_pattern_that_gives_up, 0, 4);
+    tcase_add_test(tcase, expect_has_time_for_ordinary_patterns_on_a_large_page);
     tcase_add_test(tcase, expect_has_one_budget_for_all_patterns);
     tcase_add_loop_test(tcase, expect_judges_the_certificate, 0,
                         sizeof certificates / sizeof *certificates);

@@ -43,7 +43,7 @@ START_TEST(the_page_is_as_it_was_agreed) {
     char *text = print(config, 10, 1024);
     /* bytes: 28,800 x (100,000 + 65,536 + 1,024 + 17); 432,000 x (… + 25 + 16,384);
      * descriptors: 32 + 3 loops x 3 + 2 sinks + 11 samples + 3 rounds x 2 + 4 look-ups x 2;
-     * memory: 16 MiB + 4 KiB + texts + 11 x 74 KiB + 6 x 60 KiB + 3 x 40 KiB + 71 x 128 + 1 MiB */
+     * memory: 16 MiB + 4 x 4 KiB + texts + 11 x 74 KiB + 6 x 60 KiB + 3 x 40 KiB + 71 x 128 + 1 MiB */
     static const char page[] =
         "site                              interval  deadline  samples/s  requests/day  bytes/day"
         "    log/day\n"

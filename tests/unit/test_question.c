@@ -771,6 +771,7 @@ START_TEST(a_question_is_the_same_or_not) {
         {"tls: { cert: a, key: a }", "tls: { cert: a, key: b }", false},
         {"", "tls: { server_name: x }", false},
         {"", "tls: { min_version: 1.3 }", false},
+        {"", "tls: { verify: no }", false},
         {"", "redirects: { follow: 1 }", false},
         {"", "redirects: { to: any }", false},
         {"", "connect_to: b", false},
