@@ -33,8 +33,9 @@ enum {
     INFLATE_BYTES = 48 * 1024,        /* to unpack an answer */
     SITE_BYTES = 4096,                /* a site's settings, schedule and state, its texts apart, and
                                          the same again while a reload has both */
-    WAITING_RECORDS = 8192,  /* in a sink's backlog, and as many on their way to the writer */
-    RECORD_BYTES = 6 * 1024, /* with two kinds of failure told: three samples each, a KiB a sample */
+    WAITING_RECORDS = 8192, /* in a sink's backlog, and as many on their way to the writer */
+    RECORD_BYTES =
+        6 * 1024, /* with two kinds of failure told: three samples each, a KiB a sample */
 
     /* descriptors */
     RESERVED_FDS = 32, /* standard streams, configuration, certificates, libraries */
