@@ -42,7 +42,7 @@ ANSWERS_TO_CUT = [
     Whole("an answer with a length but no body",
           b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\nX-Last: yes\r\n\r\n", "304"),
 ]
-TIMEOUT_MS = 3000
+TIMEOUT_MS = 5000
 AT_ONCE_MS = 50  # a timeout is not longer than that late
 IN_FLIGHT = 32  # of a sweep: all of them at once would wait for one another's handshakes
 ALONE = 3  # samples of an offset that find silence, one after the other
