@@ -18,6 +18,7 @@
 #include "probe/hop.h"
 #include "probe/identity.h"
 #include "probe/lane.h"
+#include "probe/mask.h"
 #include "probe/probe.h"
 #include "probe/redirect.h"
 #include "probe/resolver.h"
@@ -109,6 +110,8 @@ static void finish(struct probe_run *run, outcome_t outcome, const char *words,
     result->reason =
         expect_judge(&run->request.site->expect, &judged, result->words, sizeof result->words);
     name_hop(run, result->reason, result->words, sizeof result->words);
+    mask_secrets(&run->request.site->request, result->words);
+    mask_secrets(&run->request.site->request, result->backend);
     struct probe_result last = *result;
     probe_on_end *on_end = run->request.on_end;
     void *arg = run->request.arg;
