@@ -188,6 +188,9 @@ static void put_tls(struct line *line, const struct config *config, const struct
     const struct tls_config *tls = &site->tls;
     const char *ca = tls->ca != NULL ? tls->ca : config->ca_file;
     put(line, versions[tls->min_version]);
+    if (tls->min_version < TLS_VERSION_1_2) {
+        put(line, " --ciphers DEFAULT@SECLEVEL=0"); /* as http.c sets it for these */
+    }
     if (!tls->verify) {
         put(line, " --insecure");
     } else if (ca != NULL) {

@@ -185,6 +185,10 @@ START_TEST(tls_is_checked_as_the_sample_checked_it) {
         (struct url){.text = "https://shop.test/a", .host = "shop.test", .port = 443, .tls = true};
     paste("192.0.2.1");
     ck_assert(has("--tlsv1.2", NULL) && !has("--cacert", NULL) && !has("--insecure", NULL));
+    ck_assert(!has("--ciphers", NULL));
+    site.tls.min_version = TLS_VERSION_1_1;
+    paste("192.0.2.1");
+    ck_assert(has("--tlsv1.1", "--ciphers", "DEFAULT@SECLEVEL=0", NULL));
     config.ca_file = "/etc/a ca.pem";
     paste("192.0.2.1");
     ck_assert(has("--cacert", "/etc/a ca.pem", "--capath", "/dev/null", NULL));
