@@ -134,6 +134,36 @@ START_TEST(a_round_of_before_a_reload_that_asks_otherwise_is_not_judged) {
 }
 END_TEST
 
+/* The sentence of the first round that changes the state, of rounds with these: of 10 samples so many
+ * got a 503, and so many of the others a body that is not as expected. */
+static void fails_with(unsigned unavailable, unsigned body, const char *wanted) {
+    char why[200] = "";
+    for (nsec_t round = 1; *why == '\0' && round < 9; round++) {
+        struct report *report = make("192.0.2.1", NULL);
+        report->planned = report->judged = 10;
+        report->failed = unavailable + body;
+        report->reasons[REASON_STATUS] = unavailable;
+        report->reasons[REASON_BODY] = body;
+        ck_assert_int_eq(tally_add(&report->tally, 200, 9 - unavailable), 0); /* one is there */
+        ck_assert(unavailable == 0 || tally_add(&report->tally, 503, unavailable) == 0);
+        bool changed = watch_judge(list, report, round * 60 * NSEC_PER_SEC, why, sizeof why);
+        ck_assert(changed || *why == '\0');
+        report_free(report);
+    }
+    const char *most = strstr(why, "; most often ");
+    ck_assert_ptr_nonnull(most);
+    ck_assert_str_eq(most, wanted);
+}
+
+START_TEST(a_change_is_told_with_what_most_samples_failed_for) {
+    fails_with(2, 7, "; most often for the body");
+    reload("http://shop.test/again", "");
+    fails_with(7, 2, "; most often 503");
+    reload("http://shop.test/", "");
+    fails_with(0, 3, "; most often for the body");
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("watch");
     TCase *tests = tcase_create("watch");
@@ -145,6 +175,7 @@ int main(void) {
     tcase_add_test(tests, a_family_without_a_route_neither_goes_nor_comes);
     tcase_add_test(tests, a_reload_keeps_what_is_known_of_a_site_that_asks_the_same);
     tcase_add_test(tests, a_round_of_before_a_reload_that_asks_otherwise_is_not_judged);
+    tcase_add_test(tests, a_change_is_told_with_what_most_samples_failed_for);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
