@@ -33,7 +33,7 @@ struct demo {
     struct event *half_way, *end;
 };
 
-void demo_usage(void) {
+static void usage(void) {
     fputs(
         "usage: tallyd demo [--seconds S]\n"
         "\n"
@@ -179,7 +179,7 @@ int demo_main(int argc, char **argv) {
     int c;
     while ((c = getopt_long(argc, argv, "s:h", options, NULL)) != -1) {
         if (c == 'h') {
-            demo_usage();
+            usage();
             return EXIT_OK;
         }
         if (c != 's') {

@@ -105,7 +105,7 @@ static const struct row {
     {OPTION_EXPECT_BODY_CONTAINS, "--expect-body-contains", KEY_EXPECT, "body_contains", NULL},
 };
 
-void sample_options_help(void) {
+static void help(void) {
     fputs("usage: tallyd sample [OPTION]... URL...\n"
           "       tallyd sample [-n N] [-j N] [--timeout TIME] --site NAME... -c FILE\n"
           "\n"
@@ -455,7 +455,7 @@ bool sample_options_parse(int argc, char **argv, struct sample_options *ret_opti
     /* "-": an argument that is no option comes as option 1, so that URLs and files keep their order */
     while ((option = getopt_long(argc, argv, short_options, long_options, NULL)) != -1) {
         if (option == 'h') {
-            sample_options_help();
+            help();
             *ret_status = STATUS_DONE;
             return false;
         }

@@ -4,7 +4,7 @@
  * - Two queries, A and AAAA, apart: asked for both at once c-ares answers when both are done, so a
  *   server that drops AAAA would hide a known A. At the time limit what is known is used.
  * - A callback may come from inside ares_getaddrinfo(); so a lookup's end is always told later,
- * from an event of its own.
+ *   from an event of its own.
  * - There is no cancelling of one query. A lookup that nobody waits for any more stays until its
  *   queries have ended, but gives its places among the QUERIES_MOST to others, so that names that are
  *   never answered do not starve the rest.
@@ -324,7 +324,6 @@ static void tell(struct resolver_lookup *lookup) {
     if (lookup->addresses.n > 0) {
         addresses_leave_out_unrouted(&lookup->addresses, &result.left_out_ipv4,
                                      &result.left_out_ipv6);
-        result.incomplete = !is_complete(lookup);
         addresses_sort(&lookup->addresses);
         result.incomplete = !is_complete(lookup);
         result.addresses = lookup->addresses.list;
