@@ -220,7 +220,7 @@ static bool add_headers(struct request *request, const struct site *site, bool s
         return false;
     }
     return !sends_body ||
-           ((asked_has_header(config, "Expect") || add_line(request, "Expect:")) &&
+           (add_line(request, "Expect:") &&
             (asked_has_header(config, "Content-Type") || add_line(request, "Content-Type:")));
 }
 

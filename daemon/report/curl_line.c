@@ -253,9 +253,7 @@ static void put_stdin(struct line *line, const char *body, size_t n) {
 
 static void put_body(struct line *line, const struct request_config *request) {
     /* what curl would add by itself */
-    if (!asked_has_header(request, "Expect")) {
-        put(line, " -H Expect:");
-    }
+    put(line, " -H Expect:");
     if (!asked_has_header(request, "Content-Type")) {
         put(line, " -H Content-Type:");
     }
