@@ -132,42 +132,38 @@ void watch_list_free(struct watch_list *list) {
     free(list);
 }
 
-/* What most samples failed for: an outcome, or with a status that is as expected the reason. False:
- * none failed. */
-static bool find_most(const struct report *report, char *ret_text, size_t size) {
-    unsigned count = 0;
+/* What most of the failed samples failed for: an outcome that tells by itself, or a reason. */
+static void name_most(const struct report *report, char *ret_text, size_t size) {
+    unsigned most = 0;
+    *ret_text = '\0';
     for (size_t i = 0; i < report->tally.n; i++) {
         const struct tally_row *row = &report->tally.rows[i];
-        bool status = outcome_is_status(row->outcome);
-        bool met = status && status_set_has(report->site->expect.status, row->outcome);
-        if (met || !outcome_is_judged(row->outcome) || row->count <= count) {
+        bool met = outcome_is_status(row->outcome) &&
+                   status_set_has(report->site->expect.status, row->outcome);
+        if (met || !outcome_is_judged(row->outcome) || row->count <= most) {
             continue;
         }
-        count = row->count;
-        if (status) {
-            snprintf(ret_text, size, "%u", row->outcome);
+        most = row->count;
+        if (outcome_is_status(row->outcome)) {
+            snprintf(ret_text, size, "; most often %u", row->outcome);
         } else {
-            snprintf(ret_text, size, "%s", outcome_class_name(row->outcome));
+            snprintf(ret_text, size, "; most often %s", outcome_class_name(row->outcome));
         }
     }
-    for (unsigned i = REASON_NONE + 1; i < REASON_COUNT; i++) {
-        if (i != REASON_STATUS && i != REASON_ERROR && report->reasons[i] > count) {
-            count = report->reasons[i];
-            snprintf(ret_text, size, "for the %s", reason_name((enum reason)i));
+    for (unsigned i = REASON_STATUS + 1; i < REASON_COUNT; i++) {
+        if (report->reasons[i] > most) {
+            most = report->reasons[i];
+            snprintf(ret_text, size, "; most often for its %s", reason_name((enum reason)i));
         }
     }
-    return count > 0;
 }
 
 static void explain(const struct report *report, char *ret_why, size_t why_size) {
     const struct verdict_result *verdict = &report->verdict;
-    int n =
-        snprintf(ret_why, why_size, "%u of %u samples failed in this round, %u of %u lately",
-                 report->failed, report->judged, verdict->window_failed, verdict->window_samples);
     char most[64];
-    if (find_most(report, most, sizeof most) && n > 0 && (size_t)n < why_size) {
-        snprintf(ret_why + n, why_size - (size_t)n, "; most often %s", most);
-    }
+    name_most(report, most, sizeof most);
+    snprintf(ret_why, why_size, "%u of %u samples failed in this round, %u of %u lately%s",
+             report->failed, report->judged, verdict->window_failed, verdict->window_samples, most);
 }
 
 bool watch_judge(struct watch_list *list, struct report *report, nsec_t began, char *ret_why,

@@ -122,6 +122,10 @@ START_TEST(a_plain_site_is_a_plain_line) {
                            "--noproxy '*' --connect-to ::192.0.2.1:80 --user-agent tallyd/test "
                            "http://shop.test/");
     free(line);
+    site.user_agent = "=curl"; /* which zsh would look up as a command */
+    ck_assert_int_eq(curl_line(&config, &site, "192.0.2.1", SIZE_MAX, &line), 0);
+    ck_assert_ptr_nonnull(strstr(line, " --user-agent '=curl' "));
+    free(line);
     site.url.literal = true;
     site.url.text = "http://192.0.2.1/";
     ck_assert_int_eq(curl_line(&config, &site, "192.0.2.1", SIZE_MAX, &line), 0);
