@@ -132,30 +132,44 @@ void watch_list_free(struct watch_list *list) {
     free(list);
 }
 
-static void explain(const struct report *report, char *ret_why, size_t why_size) {
-    const struct verdict_result *verdict = &report->verdict;
-    int n =
-        snprintf(ret_why, why_size, "%u of %u samples failed in this round, %u of %u lately",
-                 report->failed, report->judged, verdict->window_failed, verdict->window_samples);
-    outcome_t most = OUTCOME_NONE;
+enum { COMMONEST_BYTES = 40 };
+
+/* What samples failed for most often: an outcome, or, where the outcome was as expected, what of the
+ * answer was not. "": none has failed. */
+static void find_commonest(const struct report *report, char ret_text[COMMONEST_BYTES]) {
     unsigned count = 0;
+    ret_text[0] = '\0';
     for (size_t i = 0; i < report->tally.n; i++) {
         const struct tally_row *row = &report->tally.rows[i];
-        bool met = outcome_is_status(row->outcome) &&
-                   status_set_has(report->site->expect.status, row->outcome);
-        if (!met && outcome_is_judged(row->outcome) && row->count > count) {
-            most = row->outcome;
-            count = row->count;
+        bool is_status = outcome_is_status(row->outcome);
+        bool met = is_status && status_set_has(report->site->expect.status, row->outcome);
+        if (met || !outcome_is_judged(row->outcome) || row->count <= count) {
+            continue;
+        }
+        count = row->count;
+        if (is_status) {
+            snprintf(ret_text, COMMONEST_BYTES, "; most often %u", row->outcome);
+        } else {
+            snprintf(ret_text, COMMONEST_BYTES, "; most often %s",
+                     outcome_class_name(row->outcome));
         }
     }
-    if (count == 0 || n < 0 || (size_t)n >= why_size) {
-        return;
+    for (unsigned i = REASON_STATUS + 1; i < REASON_COUNT; i++) {
+        if (report->reasons[i] > count) {
+            count = report->reasons[i];
+            snprintf(ret_text, COMMONEST_BYTES, "; most often for its %s",
+                     reason_name((enum reason)i));
+        }
     }
-    if (outcome_is_status(most)) {
-        snprintf(ret_why + n, why_size - (size_t)n, "; most often %u", most);
-    } else {
-        snprintf(ret_why + n, why_size - (size_t)n, "; most often %s", outcome_class_name(most));
-    }
+}
+
+static void explain(const struct report *report, char *ret_why, size_t why_size) {
+    const struct verdict_result *verdict = &report->verdict;
+    char commonest[COMMONEST_BYTES];
+    find_commonest(report, commonest);
+    snprintf(ret_why, why_size, "%u of %u samples failed in this round, %u of %u lately%s",
+             report->failed, report->judged, verdict->window_failed, verdict->window_samples,
+             commonest);
 }
 
 bool watch_judge(struct watch_list *list, struct report *report, nsec_t began, char *ret_why,

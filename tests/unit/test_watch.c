@@ -123,6 +123,36 @@ START_TEST(a_reload_keeps_what_is_known_of_a_site_that_asks_the_same) {
 }
 END_TEST
 
+/* What is said when a site goes down: two rounds of 20 samples of which all failed, each for one of
+ * two reasons. */
+static void said_of(outcome_t one, enum reason one_reason, unsigned n, outcome_t other,
+                    enum reason other_reason, const char *expected) {
+    char why[200] = "";
+    teardown();
+    setup();
+    for (int round = 0; round < 2; round++) {
+        struct report *report = make("192.0.2.1", NULL);
+        report->tally.n = 0;
+        report->planned = report->judged = report->failed = 20;
+        ck_assert_int_eq(tally_add(&report->tally, one, n), 0);
+        ck_assert_int_eq(tally_add(&report->tally, other, 20 - n), 0);
+        report->reasons[one_reason] += n;
+        report->reasons[other_reason] += 20 - n;
+        ck_assert_int_eq(watch_judge(list, report, round + 1, why, sizeof why), round == 1);
+        report_free(report);
+    }
+    ck_assert_str_eq(why, expected);
+}
+
+START_TEST(what_samples_failed_for_most_often_is_said_also_where_their_status_was_expected) {
+#define ALL_OF "20 of 20 samples failed in this round, 40 of 40 lately; most often "
+    said_of(200, REASON_BODY, 19, 503, REASON_STATUS, ALL_OF "for its body");
+    said_of(200, REASON_CERTIFICATE, 1, 503, REASON_STATUS, ALL_OF "503");
+    said_of(OUTCOME_TLS_VERIFY, REASON_ERROR, 11, 200, REASON_LATENCY, ALL_OF "tls_verify");
+    said_of(OUTCOME_TLS_VERIFY, REASON_ERROR, 9, 200, REASON_LATENCY, ALL_OF "for its latency");
+}
+END_TEST
+
 START_TEST(a_round_of_before_a_reload_that_asks_otherwise_is_not_judged) {
     struct report *late = make("192.0.2.1", NULL);
     reload("http://shop.test/other", "");
@@ -144,6 +174,8 @@ int main(void) {
     tcase_add_test(tests, a_lookup_with_one_family_unanswered_is_no_news_and_is_not_remembered);
     tcase_add_test(tests, a_family_without_a_route_neither_goes_nor_comes);
     tcase_add_test(tests, a_reload_keeps_what_is_known_of_a_site_that_asks_the_same);
+    tcase_add_test(tests,
+                   what_samples_failed_for_most_often_is_said_also_where_their_status_was_expected);
     tcase_add_test(tests, a_round_of_before_a_reload_that_asks_otherwise_is_not_judged);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
