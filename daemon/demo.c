@@ -187,7 +187,7 @@ int demo_main(int argc, char **argv) {
             return EXIT_USAGE;
         }
         if (config_parse_duration(optarg, true, &lasts) != 0 || lasts <= 0) {
-            log_error("--seconds: '%s' is not a time: write 10, 10s or 1m", optarg);
+            log_error("--seconds: '%s' is not a time above 0: write 10, 10s or 1m", optarg);
             return EXIT_USAGE;
         }
     }

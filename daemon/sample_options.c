@@ -107,7 +107,8 @@ static const struct row {
 
 static void help(void) {
     fputs("usage: tallyd sample [OPTION]... URL...\n"
-          "       tallyd sample [-n N] [-j N] [--timeout TIME] --site NAME... -c FILE\n"
+          "       tallyd sample [-n N] [-j N] [-m TIME] [--format FORMAT] --site NAME...\n"
+          "                     -c FILE\n"
           "\n"
           "Sends every URL a round of independent requests, all URLs in parallel, and\n"
           "prints one report for each, in the order given. The second form samples sites\n"
@@ -125,11 +126,13 @@ static void help(void) {
           "                         default), first takes the first, each sends all\n"
           "                         requests to every one, -j at a time to each\n"
           "  -4, --ipv4             IPv4 addresses only; -6, --ipv6 likewise\n"
-          "      --site NAME        a site of the configuration -c FILE; implies -v\n"
+          "      --site NAME        a site of the configuration -c FILE; more than once for\n"
+          "                         several; implies -v\n"
           "\n"
           "the report\n"
           "  -v, --verbose          who saw what as a matrix, times, and of what failed a\n"
-          "                         curl command line that repeats it\n"
+          "                         curl command line that repeats it (the first request,\n"
+          "                         where redirects are followed)\n"
           "      --format FORMAT    text (default), line, json or full (as -v)\n"
           "      --backend-header NAME  tell servers apart that name themselves in it\n"
           "\n"
@@ -142,7 +145,8 @@ static void help(void) {
           "      --data-raw DATA    a body as it is; --data-binary @FILE reads one as it is\n"
           "  -A, --user-agent TEXT  instead of tallyd/" TALLYD_VERSION "\n"
           "      --compressed       ask for a compressed answer, and unpack it\n"
-          "  -L, --location         follow redirects, at most ten; --max-redirs N, at most N\n"
+          "  -L, --location         follow redirects anywhere, at most ten; --max-redirs N,\n"
+          "                         at most N\n"
           "  -x, --proxy URL        an HTTP proxy; the environment's is never used\n"
           "      --connect-to HOST1:PORT1:HOST2:PORT2\n"
           "                         connect to the latter for URLs of the former\n"
@@ -153,7 +157,7 @@ static void help(void) {
           "the expectation; a request that does not meet it has failed\n"
           "      --expect-status LIST   200,301-399,5xx or \"not 404\"; by default 200-399\n"
           "      --expect-body REGEX    is found in the body; ^ and $ match at lines\n"
-          "      --expect-body-contains TEXT\n"
+          "      --expect-body-contains TEXT  is found in the body, as it is\n"
           "\n"
           "  -h, --help             this text\n"
           "\n"
@@ -210,7 +214,7 @@ static bool parse_format(const char *text, struct config_urls *settings) {
 
 static bool parse_timeout(const char *text, struct config_urls *settings) {
     if (config_parse_duration(text, true, &settings->timeout) != 0 || settings->timeout <= 0) {
-        log_error("--timeout: '%s' is not a time: write 5, 5s or 250ms", text);
+        log_error("--timeout: '%s' is not a time above 0: write 5, 5s or 250ms", text);
         return false;
     }
     return true;

@@ -433,7 +433,8 @@ static int add_all(struct command *command) {
     command->detours =
         arena_take_array(&draft->scratch, urls->n_settings, sizeof *command->detours);
     draft->top.list = arena_take(&draft->scratch, sizeof *draft->top.list);
-    if (r < 0 || command->detours == NULL || draft->top.list == NULL) {
+    draft->directory = strdup("."); /* which paths are below */
+    if (r < 0 || command->detours == NULL || draft->top.list == NULL || draft->directory == NULL) {
         return -ENOMEM;
     }
     draft->defaults.list = command->list;

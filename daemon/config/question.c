@@ -1,7 +1,7 @@
 /* Some settings belong together (a user and a password), some exclude each other (a bearer and a
  * user), and some say less than an operator may think (a CA file that nothing is checked against).
  * The reader has seen to what stands in one map; what comes about between a site and the defaults
- * is seen here. A record in which something was refused is not accused of what it lacks. */
+ * is seen here. */
 #include "config/question.h"
 
 #include "config/asked.h"
@@ -207,11 +207,9 @@ static void check_tls(struct draft *draft, const struct draft_site *written,
 
 void question_check(struct draft *draft, const struct draft_site *written, const struct site *site,
                     struct question_said *said) {
-    if (!written->faulty && !draft->defaults_faulty) {
-        check_request(draft, written, site, said);
-        check_expect(draft, written, site, said);
-        check_tls(draft, written, site, said);
-    }
+    check_request(draft, written, site, said);
+    check_expect(draft, written, site, said);
+    check_tls(draft, written, site, said);
 }
 
 void question_conclude(struct draft *draft, const struct question_said *said) {
