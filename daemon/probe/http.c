@@ -50,7 +50,10 @@ enum {
     WIRE_FACTOR = 8,             /* a body in chunks of one byte each takes six times its size */
     WIRE_BYTES_MORE = 256 << 10, /* handshakes with long chains, tickets, chunk extensions */
 };
-enum { SECONDS_PER_DAY = 86400 };
+enum {
+    SECONDS_PER_DAY = 86400,
+    DAYS_MOST = 36500, /* "for ever" is the year 9999 (RFC 5280 4.1.2.5), and nsec_t ends before */
+};
 /* Linux, include/net/tcp_states.h */
 enum { KERNEL_CLOSE = 7, KERNEL_CLOSE_WAIT = 8, KERNEL_LAST_ACK = 9 };
 
@@ -280,6 +283,7 @@ static nsec_t certificate_left(const struct hop *hop) {
             1) {
             continue;
         }
+        days = days < DAYS_MOST ? days : DAYS_MOST;
         nsec_t of_this =
             days < 0 || seconds < 0 ? 0 : ((nsec_t)days * SECONDS_PER_DAY + seconds) * NSEC_PER_SEC;
         left = left == NSEC_UNKNOWN || of_this < left ? of_this : left;

@@ -324,7 +324,6 @@ static void tell(struct resolver_lookup *lookup) {
     if (lookup->addresses.n > 0) {
         addresses_leave_out_unrouted(&lookup->addresses, &result.left_out_ipv4,
                                      &result.left_out_ipv6);
-        result.incomplete = !is_complete(lookup);
         addresses_sort(&lookup->addresses);
         result.incomplete = !is_complete(lookup);
         result.addresses = lookup->addresses.list;

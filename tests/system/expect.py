@@ -139,6 +139,17 @@ def a_certificate_must_be_valid_for_long_enough(lab):
 
 
 @case
+def a_certificate_that_never_ends_is_valid_for_long_enough(lab):
+    # as RFC 5280 writes it, and dates beyond what 64 bits of nanoseconds can count
+    for ends in ("99991231235959Z", "27000101000000Z", "23500101000000Z"):
+        ca = CertificateAuthority(lab, ends)
+        origin = Origin(lab, answer(PAGE), ca.issue("127.0.0.1", ends=ends))
+        report = first_reports(lab, sites_of(origin.url(), {"met": {"certificate": "3650d"}}),
+                               {"SSL_CERT_FILE": ca.certificate})["met"]
+        assert report["failed"] == 0, report
+
+
+@case
 def an_answer_that_is_none_is_no_matter_of_expectation(lab):
     origin = Origin(lab, answer(PAGE[:-5]))
     sites = sites_of(origin.url(), {"cut": {"body_contains": "Welcome"}})
