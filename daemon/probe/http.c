@@ -49,6 +49,7 @@
 enum {
     WIRE_FACTOR = 8,             /* a body in chunks of one byte each takes six times its size */
     WIRE_BYTES_MORE = 256 << 10, /* handshakes with long chains, tickets, chunk extensions */
+    PROXY_BYTES_MOST = 64 << 10, /* of its answer to CONNECT */
 };
 enum {
     SECONDS_PER_DAY = 86400,
@@ -77,6 +78,7 @@ struct hop {
     uint64_t received_bytes;  /* by the kernel since then, TLS and all */
     const SSL_CTX *ssl_ctx;   /* libcurl's, for comparison only */
     unsigned codings;         /* of the body, by the heads so far */
+    unsigned proxy_bytes;     /* of the answer to CONNECT, and a few more */
     bool received_data;       /* TLS: a record of application data came */
     int socket_error;         /* errno of socket(), which libcurl does not pass on, or of the first
                                  read or write that failed under TLS; 0: not known */
@@ -266,6 +268,23 @@ static CURLcode on_ssl_ctx(CURL *easy, void *ssl_ctx, void *arg) {
     SSL_CTX_set_msg_callback_arg(ssl_ctx, hop->lane);
     hop->ssl_ctx = ssl_ctx;
     return CURLE_OK;
+}
+
+/* The answer to CONNECT is read byte by byte and in one go, as long as there is any, and where it is a
+ * 407 without a bound: an endless one would hold up the loop. This is called for every byte. */
+static int on_progress(void *arg, curl_off_t to_receive, curl_off_t received, curl_off_t to_send,
+                       curl_off_t sent) {
+    struct hop *hop = arg;
+    (void)to_receive;
+    (void)received;
+    (void)to_send;
+    (void)sent;
+    if (hop->connected != NSEC_UNKNOWN || ++hop->proxy_bytes <= PROXY_BYTES_MOST) {
+        return 0;
+    }
+    hop->forced = OUTCOME_PROXY;
+    hop->forced_words = "more than 64 KiB from the proxy in the place of a tunnel";
+    return 1; /* ends it */
 }
 
 /* Of the chain that the server sent, the certificate that ends first. */
@@ -574,6 +593,10 @@ static bool configure(struct hop *hop) {
            (!site->url.tls ||
             (curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, on_ssl_ctx) == CURLE_OK &&
              curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, hop) == CURLE_OK)) &&
+           (!site->url.tls || site->request.proxy == NULL ||
+            (curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_progress) == CURLE_OK &&
+             curl_easy_setopt(easy, CURLOPT_XFERINFODATA, hop) == CURLE_OK &&
+             curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L) == CURLE_OK)) &&
            curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_ready) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_PREREQDATA, hop) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header) == CURLE_OK &&
