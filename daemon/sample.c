@@ -234,8 +234,10 @@ static int load_sites(const struct sample_options *options, struct config_messag
     const char *unknown, *nearest;
     int r = config_load(options->config_path, messages, &whole);
     if (r < 0) {
+        config_messages_print(messages, stderr);
         return r;
     }
+    /* warnings of a whole file are for `check` to tell */
     r = config_once(whole, options->sites, options->n_sites, &options->settings, ret_config,
                     &unknown, &nearest);
     if (r == -ENOENT) {
@@ -258,7 +260,7 @@ int sample_main(int argc, char **argv) {
         status = EXIT_USAGE;
         int r = options.n_sites > 0 ? load_sites(&options, &messages, &config)
                                     : config_from_urls(&options.settings, &messages, &config);
-        if (r != 0 || options.n_sites == 0) { /* warnings of a whole file are for `check` to tell */
+        if (options.n_sites == 0) {
             config_messages_print(&messages, stderr);
         }
         if (r == 0) {

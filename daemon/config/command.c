@@ -3,6 +3,7 @@
  * same rows and said in the same words, with the flag in the place of file and line. */
 #include "config/config.h"
 
+#include "base/text.h"
 #include "config/draft.h"
 #include "config/index.h"
 #include "config/maps.h"
@@ -49,6 +50,18 @@ static void put(struct command *command, const struct key *key, struct mark mark
     }
     command->list[i] = (struct draft_setting){.key = key, .mark = mark, .value = value};
     command->n += i == command->n;
+}
+
+/* A list as it is by now. 0 or -ENOMEM */
+static int put_list(struct command *command, const struct key *key, struct mark mark,
+                    const void *list, size_t n, size_t bytes_each) {
+    void *kept = arena_take_array(&command->draft.keep, n, bytes_each);
+    if (kept == NULL) {
+        return -ENOMEM;
+    }
+    memcpy(kept, list, n * bytes_each);
+    put(command, key, mark, (struct key_value){.number = (int64_t)n, .pointer = kept});
+    return 0;
 }
 
 /* Where a text stands, for messages. 0 or -ENOMEM */
@@ -121,8 +134,8 @@ static int add_header(struct command *command, const struct key *key, const char
         return 0;
     }
     command->headers[command->n_headers++] = (struct header){.name = name, .value = value.pointer};
-    put(command, key, mark, (struct key_value){.number = (int64_t)command->n_headers});
-    return 0;
+    return put_list(command, key, mark, command->headers, command->n_headers,
+                    sizeof command->headers[0]);
 }
 
 /* "200,301-399,not 304". 0 or -ENOMEM */
@@ -176,13 +189,8 @@ static bool add_rule(struct command *command, const struct key *key, const struc
         return true;
     }
     command->rules[before++] = *(const struct rule *)one.pointer;
-    struct rule *kept = arena_take_array(&command->draft.keep, before, sizeof *kept);
-    if (kept == NULL) {
-        return reading_out_of_memory(&command->reader);
-    }
-    memcpy(kept, command->rules, before * sizeof *kept);
-    put(command, key, node->mark, (struct key_value){.number = (int64_t)before, .pointer = kept});
-    return true;
+    return put_list(command, key, node->mark, command->rules, before, sizeof command->rules[0]) ==
+           0;
 }
 
 /* ---- where to connect ---- */
@@ -197,7 +205,8 @@ struct detour {
 static bool cut_detour(char *text, struct detour *ret_detour) {
     for (size_t i = 0; i < 4; i++) {
         char *part = text;
-        if (*text == '[') {
+        bool bracketed = *text == '[';
+        if (bracketed) {
             part++;
             text = strchr(text, ']');
             if (text == NULL) {
@@ -206,7 +215,7 @@ static bool cut_detour(char *text, struct detour *ret_detour) {
             *text++ = '\0';
         }
         char *end = text + strcspn(text, ":");
-        if ((*end == '\0') != (i == 3) || (end != text && *(part - (i > 0)) == '[')) {
+        if ((*end == '\0') != (i == 3) || (bracketed && end != text)) {
             return false;
         }
         text = end + (i < 3);
@@ -264,6 +273,12 @@ static int add_setting(struct command *command, const struct config_setting *set
     int r = add_source(command, setting->origin, setting->value, &node.mark);
     if (r < 0) {
         return r;
+    }
+    if (key->kind != KEY_BODY && !text_is_safe(setting->value, strlen(setting->value))) {
+        /* a file's texts are looked at where they are read */
+        messages_add_secret(&command->draft.messages, MESSAGE_ERROR, node.mark, NULL,
+                            "the value holds a control character, or is not UTF-8");
+        return 0;
     }
     if (key->kind == KEY_CONNECT) {
         return add_detour(command, key, setting->value, node.mark);

@@ -33,8 +33,9 @@ enum {
     INFLATE_BYTES = 48 * 1024,        /* to unpack an answer */
     SITE_BYTES = 4096,                /* a site's settings, schedule and state, its texts apart, and
                                          the same again while a reload has both */
-    WAITING_RECORDS = 8192,  /* in a sink's backlog, and as many on their way to the writer */
-    RECORD_BYTES = 6 * 1024, /* with all the evidence that a report can have */
+    WAITING_RECORDS = 8192, /* in a sink's backlog, and as many on their way to the writer */
+    RECORD_BYTES =
+        6 * 1024, /* with two kinds of failure told: three samples each, a KiB a sample */
 
     /* descriptors */
     RESERVED_FDS = 32, /* standard streams, configuration, certificates, libraries */
@@ -412,7 +413,7 @@ void plan_print(const struct config *config, size_t most_sites, uint64_t fd_limi
     fprintf(to, "memory       %s at the most",
             print_bytes((double)find_memory(config, &load), memory));
     double waiting = (double)(config->n_sinks + 1) * WAITING_RECORDS * RECORD_BYTES;
-    fprintf(to, "; up to %s more while logs cannot be written\n\n", print_bytes(waiting, memory));
+    fprintf(to, "; about %s more while logs cannot be written\n\n", print_bytes(waiting, memory));
     fputs(assumptions, to);
     if (load.each) {
         fputs(each_assumption, to);

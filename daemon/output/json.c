@@ -179,8 +179,9 @@ static void set_times(struct builder *record, const struct report *report) {
     set_phases(record, report->phases);
 }
 
-/* What came from one address or backend. */
-static void set_row(struct builder *to, const char *name, const struct tally *tally, nsec_t p50) {
+/* What came from one address or backend; `failed` is NULL where its outcomes tell. */
+static void set_row(struct builder *to, const char *name, const struct tally *tally,
+                    const unsigned *failed, nsec_t p50) {
     char *key = format_escape(name);
     if (key == NULL) {
         to->failed = true;
@@ -188,6 +189,9 @@ static void set_row(struct builder *to, const char *name, const struct tally *ta
     }
     struct builder row = build();
     set_tally(&row, tally);
+    if (failed != NULL) {
+        set_integer(&row, "failed", *failed);
+    }
     set_duration(&row, "p50_ms", p50);
     set_object(to, key, row);
     free(key);
@@ -208,11 +212,13 @@ static void set_texts(struct builder *record, const char *key, char (*texts)[INE
 }
 
 static void set_addresses(struct builder *record, const struct report *report) {
+    bool tell = report_outcomes_tell(report);
     if (report->n_addresses > 1) {
         struct builder addresses = build();
         for (size_t i = 0; i < report->n_addresses; i++) {
-            set_row(&addresses, report->addresses[i].text, &report->addresses[i].tally,
-                    report->addresses[i].p50);
+            const struct report_address *address = &report->addresses[i];
+            set_row(&addresses, address->text, &address->tally, tell ? NULL : &address->failed,
+                    address->p50);
         }
         set_object(record, "addresses", addresses);
     }
@@ -229,16 +235,19 @@ static void set_addresses(struct builder *record, const struct report *report) {
 }
 
 static void set_backends(struct builder *record, const struct report *report) {
+    bool tell = report_outcomes_tell(report);
     if (report->n_backends > 0) {
         struct builder backends = build();
         for (size_t i = 0; i < report->n_backends; i++) {
-            set_row(&backends, report->backends[i].name, &report->backends[i].tally,
-                    report->backends[i].p50);
+            const struct report_backend *backend = &report->backends[i];
+            set_row(&backends, backend->name, &backend->tally, tell ? NULL : &backend->failed,
+                    backend->p50);
         }
         set_object(record, "backends", backends);
     }
     if (report->other_backends.n > 0) {
-        set_row(record, "other_backends", &report->other_backends, report->other_backends_p50);
+        set_row(record, "other_backends", &report->other_backends,
+                tell ? NULL : &report->other_backends_failed, report->other_backends_p50);
     }
 }
 

@@ -54,8 +54,8 @@ static void put_tally(FILE *to, const struct tally *tally) {
     }
 }
 
-/* 200:10,503:1,reset:2 */
-static void put_row(FILE *to, const struct tally *tally) {
+/* 200:10,503:1,reset:2, and failed:3 where these do not tell. */
+static void put_row(FILE *to, const struct tally *tally, bool tell, unsigned failed) {
     const char *before = "";
     for (int statuses = 1; statuses >= 0; statuses--) {
         for (size_t i = 0; i < tally->n; i++) {
@@ -70,6 +70,8 @@ static void put_row(FILE *to, const struct tally *tally) {
     }
     if (tally->n == 0) {
         fputc('-', to);
+    } else if (!tell) {
+        fprintf(to, ",failed:%u", failed);
     }
 }
 
@@ -87,17 +89,18 @@ static void put_bracketed(FILE *to, const char *key, const char *name) {
 }
 
 static void put_rows(FILE *to, const struct report *report) {
+    bool tell = report_outcomes_tell(report);
     for (size_t i = 0; report->n_addresses > 1 && i < report->n_addresses; i++) {
         put_bracketed(to, "addr", report->addresses[i].text);
-        put_row(to, &report->addresses[i].tally);
+        put_row(to, &report->addresses[i].tally, tell, report->addresses[i].failed);
     }
     for (size_t i = 0; i < report->n_backends; i++) {
         put_bracketed(to, "backend", report->backends[i].name);
-        put_row(to, &report->backends[i].tally);
+        put_row(to, &report->backends[i].tally, tell, report->backends[i].failed);
     }
     if (report->other_backends.n > 0) {
         fputs(" other_backends=", to);
-        put_row(to, &report->other_backends);
+        put_row(to, &report->other_backends, tell, report->other_backends_failed);
     }
 }
 

@@ -1,6 +1,6 @@
 /* A class name is stacked at its underscores, and when the outcomes are still too many for a line, the
  * matrix goes on below with the rest of them. Nothing is left out but one thing: beyond ROWS_MOST rows
- * those that saw only statuses that are expected are added up. The columns add up to the report's
+ * those without any failure or error are added up. The columns add up to the report's
  * tally, so there are rows for samples that had no address and for answers that named nobody. */
 #include "output/matrix.h"
 
@@ -13,13 +13,15 @@
 enum {
     ROWS_MOST = 40,
     NAME_COLUMNS_MOST = 40, /* an IPv6 address has 39 */
+    FAILED_COLUMNS = 8,
     TIME_COLUMNS = 9,
     STACK_MOST = 4, /* words of a class name */
 };
 
 struct row {
-    char *name; /* heap */
+    char *name; /* heap, but for those of a matrix itself */
     const struct tally *tally;
+    unsigned failed;
     nsec_t p50;
 };
 
@@ -27,11 +29,11 @@ struct matrix {
     const char *kind; /* what the rows are */
     struct row *rows;
     size_t n;
-    const struct tally *all;
-    struct tally rest;   /* of `all`, what no row has */
-    struct tally folded; /* of rows beyond the most */
+    struct row all;
+    struct row rest;   /* of all, what no row has */
+    struct row folded; /* rows beyond the most */
     size_t n_folded;
-    const char *rest_name;
+    struct tally rest_tally, folded_tally;
     unsigned name_columns;
 };
 
@@ -69,10 +71,10 @@ static outcome_t outcome_at(const struct tally *tally, size_t i) {
 
 /* How many outcomes from `first` on fit into a line. */
 static size_t fit(const struct matrix *matrix, size_t first) {
-    unsigned column = matrix->name_columns + TIME_COLUMNS;
+    unsigned column = matrix->name_columns + FAILED_COLUMNS + TIME_COLUMNS;
     size_t n = 0;
-    while (first + n < matrix->all->n) {
-        column += stack(outcome_at(matrix->all, first + n)).columns;
+    while (first + n < matrix->all.tally->n) {
+        column += stack(outcome_at(matrix->all.tally, first + n)).columns;
         if (column > FORMAT_COLUMNS && n > 0) {
             break;
         }
@@ -85,7 +87,7 @@ static void put_head(const struct matrix *matrix, size_t first, size_t n, FILE *
     for (unsigned line = STACK_MOST; line > 0; line--) { /* counted from below */
         bool bottom = line == 1, any = bottom;
         for (size_t i = 0; i < n && !any; i++) {
-            any = stack(outcome_at(matrix->all, first + i)).n >= line;
+            any = stack(outcome_at(matrix->all.tally, first + i)).n >= line;
         }
         if (!any) {
             continue;
@@ -93,13 +95,13 @@ static void put_head(const struct matrix *matrix, size_t first, size_t n, FILE *
         unsigned pending = 0; /* blanks, so that no line ends in some */
         fprintf(to, "%s", bottom ? "  " : "");
         if (bottom) {
-            fprintf(to, "%-*s%*s", (int)matrix->name_columns - 2, matrix->kind, TIME_COLUMNS,
-                    "p50 ms");
+            fprintf(to, "%-*s%*s%*s", (int)matrix->name_columns - 2, matrix->kind, FAILED_COLUMNS,
+                    "failed", TIME_COLUMNS, "p50 ms");
         } else {
-            pending = matrix->name_columns + TIME_COLUMNS;
+            pending = matrix->name_columns + FAILED_COLUMNS + TIME_COLUMNS;
         }
         for (size_t i = 0; i < n; i++) {
-            struct heading heading = stack(outcome_at(matrix->all, first + i));
+            struct heading heading = stack(outcome_at(matrix->all.tally, first + i));
             const char *word = line <= heading.n ? heading.words[heading.n - line] : "";
             pending += heading.columns;
             if (*word != '\0') {
@@ -111,56 +113,56 @@ static void put_head(const struct matrix *matrix, size_t first, size_t n, FILE *
     }
 }
 
-static void put_row(const struct matrix *matrix, const char *name, const struct tally *tally,
-                    nsec_t p50, size_t first, size_t n, FILE *to) {
+static void put_count(unsigned count, unsigned columns, FILE *to) {
+    if (count > 0) {
+        fprintf(to, "%*u", (int)columns, count);
+    } else {
+        fprintf(to, "%*s", (int)columns, ".");
+    }
+}
+
+static void put_row(const struct matrix *matrix, const struct row *row, size_t first, size_t n,
+                    FILE *to) {
     char ms[FORMAT_MS_BYTES];
-    unsigned columns = format_columns(name);
+    unsigned columns = format_columns(row->name);
     unsigned room = matrix->name_columns - 2;
-    fprintf(to, "  %s%*s%*s", name, columns < room ? (int)(room - columns) : 0, "", TIME_COLUMNS,
-            format_ms(p50, ms));
+    fprintf(to, "  %s%*s", row->name, columns < room ? (int)(room - columns) : 0, "");
+    put_count(row->failed, FAILED_COLUMNS, to);
+    fprintf(to, "%*s", TIME_COLUMNS, format_ms(row->p50, ms));
     for (size_t i = 0; i < n; i++) {
-        outcome_t outcome = outcome_at(matrix->all, first + i);
-        unsigned count = tally_count(tally, outcome);
-        int width = (int)stack(outcome).columns;
-        if (count > 0) {
-            fprintf(to, "%*u", width, count);
-        } else {
-            fprintf(to, "%*s", width, ".");
-        }
+        outcome_t outcome = outcome_at(matrix->all.tally, first + i);
+        put_count(tally_count(row->tally, outcome), stack(outcome).columns, to);
     }
     fputc('\n', to);
 }
 
-static void put_matrix(const struct matrix *matrix, nsec_t p50, FILE *to) {
-    char name[64];
-    snprintf(name, sizeof name, "(%zu more, alike)", matrix->n_folded);
-    for (size_t first = 0, n; first < matrix->all->n; first += n) {
+static void put_matrix(const struct matrix *matrix, FILE *to) {
+    size_t n_rows = matrix->n + (matrix->n_folded > 0) + (matrix->rest_tally.n > 0);
+    for (size_t first = 0, n; first < matrix->all.tally->n; first += n) {
         n = fit(matrix, first);
         fputc('\n', to);
         put_head(matrix, first, n, to);
         for (size_t i = 0; i < matrix->n; i++) {
-            const struct row *row = &matrix->rows[i];
-            put_row(matrix, row->name, row->tally, row->p50, first, n, to);
+            put_row(matrix, &matrix->rows[i], first, n, to);
         }
         if (matrix->n_folded > 0) {
-            put_row(matrix, name, &matrix->folded, NSEC_UNKNOWN, first, n, to);
+            put_row(matrix, &matrix->folded, first, n, to);
         }
-        if (matrix->rest.n > 0) {
-            put_row(matrix, matrix->rest_name, &matrix->rest, NSEC_UNKNOWN, first, n, to);
+        if (matrix->rest_tally.n > 0) {
+            put_row(matrix, &matrix->rest, first, n, to);
         }
-        if (matrix->n + matrix->n_folded + (matrix->rest.n > 0) > 1) {
-            put_row(matrix, "all", matrix->all, p50, first, n, to);
+        if (n_rows > 1) {
+            put_row(matrix, &matrix->all, first, n, to);
         }
     }
 }
 
-static bool is_expected(const struct site *site, const struct tally *tally) {
-    for (size_t i = 0; i < tally->n; i++) {
-        if (!status_set_has(site->expect.status, tally->rows[i].outcome)) {
-            return false;
-        }
+static bool has_news(const struct row *row) {
+    bool news = row->failed > 0;
+    for (size_t i = 0; i < row->tally->n && !news; i++) {
+        news = !outcome_is_status(row->tally->rows[i].outcome);
     }
-    return true;
+    return news;
 }
 
 /* 0 or -ENOMEM */
@@ -172,16 +174,16 @@ static int add_tally(struct tally *to, const struct tally *tally) {
     return r;
 }
 
-/* Where there are too many rows, those without news are folded into one. */
-static int fold(struct matrix *matrix, const struct site *site) {
+/* Where there are too many rows, those without news are folded into one. 0 or -ENOMEM */
+static int fold(struct matrix *matrix) {
     if (matrix->n <= ROWS_MOST) {
         return 0;
     }
     size_t kept = 0;
     int r = 0;
     for (size_t i = 0; i < matrix->n; i++) {
-        if (r == 0 && is_expected(site, matrix->rows[i].tally)) {
-            r = add_tally(&matrix->folded, matrix->rows[i].tally);
+        if (r == 0 && !has_news(&matrix->rows[i])) {
+            r = add_tally(&matrix->folded_tally, matrix->rows[i].tally);
             free(matrix->rows[i].name);
             matrix->n_folded++;
         } else {
@@ -192,17 +194,22 @@ static int fold(struct matrix *matrix, const struct site *site) {
     return r;
 }
 
+/* 0 or -ENOMEM */
 static int find_rest(struct matrix *matrix) {
-    for (size_t i = 0; i < matrix->all->n; i++) {
-        unsigned left = matrix->all->rows[i].count;
-        outcome_t outcome = matrix->all->rows[i].outcome;
+    const struct tally *all = matrix->all.tally;
+    for (size_t i = 0; i < all->n; i++) {
+        unsigned left = all->rows[i].count;
         for (size_t k = 0; k < matrix->n; k++) {
-            left -= tally_count(matrix->rows[k].tally, outcome);
+            left -= tally_count(matrix->rows[k].tally, all->rows[i].outcome);
         }
-        int r = tally_add(&matrix->rest, outcome, left);
+        int r = tally_add(&matrix->rest_tally, all->rows[i].outcome, left);
         if (r < 0) {
             return r;
         }
+    }
+    matrix->rest.failed = matrix->all.failed;
+    for (size_t k = 0; k < matrix->n; k++) {
+        matrix->rest.failed -= matrix->rows[k].failed;
     }
     return 0;
 }
@@ -220,74 +227,82 @@ static void cut(char *name) {
     }
 }
 
-static int add_row(struct matrix *matrix, char *name, const struct tally *tally, nsec_t p50) {
-    if (name == NULL) {
+/* 0; -ENOMEM: its name is NULL */
+static int add_row(struct matrix *matrix, struct row row) {
+    if (row.name == NULL) {
         return -ENOMEM;
     }
-    cut(name);
-    matrix->rows[matrix->n++] = (struct row){.name = name, .tally = tally, .p50 = p50};
-    unsigned columns = format_columns(name) + 2;
+    cut(row.name);
+    matrix->rows[matrix->n++] = row;
+    unsigned columns = format_columns(row.name) + 2;
     matrix->name_columns = columns > matrix->name_columns ? columns : matrix->name_columns;
     return 0;
 }
 
 static int list_addresses(struct matrix *matrix, const struct report *report) {
-    matrix->kind = "address";
-    matrix->rest_name = "(no address)";
     int r = 0;
     for (size_t i = 0; i < report->n_addresses && r == 0; i++) {
         const struct report_address *address = &report->addresses[i];
-        r = add_row(matrix, strdup(address->text), &address->tally, address->p50);
+        r = add_row(matrix, (struct row){strdup(address->text), &address->tally, address->failed,
+                                         address->p50});
     }
     return r;
 }
 
 static int list_backends(struct matrix *matrix, const struct report *report) {
-    matrix->kind = "backend";
-    matrix->rest_name = "(not named)";
     int r = 0;
     for (size_t i = 0; i < report->n_backends && r == 0; i++) {
         const struct report_backend *backend = &report->backends[i];
-        r = add_row(matrix, format_word(backend->name), &backend->tally, backend->p50);
+        r = add_row(matrix, (struct row){format_word(backend->name), &backend->tally,
+                                         backend->failed, backend->p50});
     }
     if (r == 0 && report->other_backends.n > 0) {
-        r = add_row(matrix, strdup("(others)"), &report->other_backends,
-                    report->other_backends_p50);
+        r = add_row(matrix,
+                    (struct row){strdup("(others)"), &report->other_backends,
+                                 report->other_backends_failed, report->other_backends_p50});
     }
     return r;
 }
 
 /* `n` rows at the most. 0 or -ENOMEM */
-static int put_rows(const struct report *report, size_t n,
+static int put_rows(const struct report *report, const char *kind, const char *rest, size_t n,
                     int (*list)(struct matrix *matrix, const struct report *report), FILE *to) {
-    struct matrix matrix = {.all = &report->tally, .name_columns = sizeof "  (no address)" - 1};
+    char all_name[] = "all", rest_name[16], folded_name[48];
+    nsec_t p50 = report->latency.n > 0 ? report->latency.p50 : NSEC_UNKNOWN;
+    struct matrix matrix = {.kind = kind, .name_columns = sizeof "  (no address)" - 1};
+    matrix.all = (struct row){all_name, &report->tally, report->failed, p50};
+    matrix.rest = (struct row){rest_name, &matrix.rest_tally, 0, NSEC_UNKNOWN};
+    matrix.folded = (struct row){folded_name, &matrix.folded_tally, 0, NSEC_UNKNOWN};
     matrix.rows = calloc(n, sizeof *matrix.rows);
     int r = matrix.rows == NULL ? -ENOMEM : list(&matrix, report);
     if (r == 0) {
         r = find_rest(&matrix);
     }
     if (r == 0) {
-        r = fold(&matrix, report->site);
+        r = fold(&matrix);
     }
     if (r == 0) {
-        put_matrix(&matrix, report->latency.n > 0 ? report->latency.p50 : NSEC_UNKNOWN, to);
+        snprintf(rest_name, sizeof rest_name, "%s", rest);
+        snprintf(folded_name, sizeof folded_name, "(%zu more)", matrix.n_folded);
+        put_matrix(&matrix, to);
     }
     for (size_t i = 0; i < matrix.n; i++) {
         free(matrix.rows[i].name);
     }
     free(matrix.rows);
-    tally_clear(&matrix.rest);
-    tally_clear(&matrix.folded);
+    tally_clear(&matrix.rest_tally);
+    tally_clear(&matrix.folded_tally);
     return r;
 }
 
 int matrix_put(const struct report *report, FILE *to) {
     int r = 0;
     if (report->n_addresses > 1 || report->n_backends == 0) {
-        r = put_rows(report, report->n_addresses + 1, list_addresses, to);
+        r = put_rows(report, "address", "(no address)", report->n_addresses + 1, list_addresses,
+                     to);
     }
     if (r == 0 && report->n_backends > 0) {
-        r = put_rows(report, report->n_backends + 1, list_backends, to);
+        r = put_rows(report, "backend", "(not named)", report->n_backends + 1, list_backends, to);
     }
     return r;
 }

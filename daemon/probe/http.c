@@ -7,8 +7,8 @@
  * the request (http); tls ends at that same leave; the first byte is the first header line of a
  * final answer. The time limit is our own timer as well, so that
  * there is one place where a sample that takes too long ends. When the loop was away for more than a
- * quarter of the limit (a SIGSTOP, a starved CPU), it was not there to hear the answer: that is our
- * failure, not the site's.
+ * quarter of the limit (a SIGSTOP, a starved CPU) and for that asked late, or was not there to hear
+ * the answer, that is our failure, not the site's.
  *
  * An answer can be endless in ways that no callback shows (a chunk extension, TLS messages): the kernel's
  * count of received bytes is looked at after each read, and more than any answer needs ends the sample.
@@ -40,6 +40,7 @@
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <openssl/ssl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +48,7 @@
 #include <unistd.h>
 
 enum {
+    WINDOW_BYTES = 64 << 10,     /* so much a server may always send before we take any of it */
     WIRE_FACTOR = 8,             /* a body in chunks of one byte each takes six times its size */
     WIRE_BYTES_MORE = 256 << 10, /* handshakes with long chains, tickets, chunk extensions */
     PROXY_BYTES_MOST = 64 << 10, /* of its answer to CONNECT */
@@ -76,6 +78,7 @@ struct hop {
     unsigned asked_times;     /* requests that libcurl began to send */
     uint64_t received_before; /* by the kernel, on a kept connection, before the request */
     uint64_t received_bytes;  /* by the kernel since then, TLS and all */
+    nsec_t absent_asked;      /* the lane's count when we last said something to the server */
     const SSL_CTX *ssl_ctx;   /* libcurl's, for comparison only */
     unsigned codings;         /* of the body, by the heads so far */
     unsigned proxy_bytes;     /* of the answer to CONNECT, and a few more */
@@ -176,6 +179,7 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype purpose,
         return CURL_SOCKET_BAD;
     }
     hop->socket = fd;
+    hop->absent_asked = lane_absent(hop->lane, clock_now());
     return fd;
 }
 
@@ -242,7 +246,10 @@ static void on_tls_record(int sent, int version, int type, const void *bytes, si
     }
     if (!sent) {
         hop->received_data = true;
-    } else if (hop->socket_error == 0) {
+        return;
+    }
+    hop->absent_asked = lane_absent(hop->lane, clock_now());
+    if (hop->socket_error == 0) {
         /* before libcurl writes its goodbye into a connection that failed, which says EPIPE */
         long error = 0;
         curl_easy_getinfo(hop->easy, CURLINFO_OS_ERRNO, &error);
@@ -346,6 +353,7 @@ static int on_ready(void *arg, char *remote, char *local, int remote_port, int l
     }
     know_link(hop, local_port);
     hop->ready = clock_now();
+    hop->absent_asked = lane_absent(hop->lane, hop->ready);
     if (hop->connected == NSEC_UNKNOWN) {
         hop->connected = hop->ready;
     }
@@ -516,12 +524,27 @@ static const char *waiting_for(enum progress progress, bool proxied) {
     return "";
 }
 
-/* It took too long: the site's fault, unless we were not there to listen. `lag` is how late our own timer
- * was. */
+/* Whether something has come that the loop has had no turn to see. */
+static bool has_unseen(const struct hop *hop) {
+    short what = hop->connected == NSEC_UNKNOWN ? POLLOUT : POLLIN;
+    struct pollfd come = {.fd = hop->socket, .events = what};
+    return hop->socket < 0 || poll(&come, 1, 0) != 0;
+}
+
+/* For how long, of the sample's time, it was us who were not there. All that has come was seen, and
+ * the server did not wait for us to take more: then only what kept us from asking is ours. */
+static nsec_t absence_of(struct hop *hop, nsec_t now) {
+    bool waited = hop->received_bytes > WINDOW_BYTES || has_unseen(hop);
+    return (waited ? lane_absent(hop->lane, now) : hop->absent_asked) - hop->request.absent_before;
+}
+
+/* It took too long: the site's fault, unless we were not there to listen. `lag` is how late our own
+ * timer was: who knows what came meanwhile. */
 static void expire(struct hop *hop, const char *of, nsec_t lag) {
     char words[PROBE_WORDS_BYTES];
     nsec_t now = clock_now();
-    nsec_t absent = lane_absent(hop->lane, now) - hop->request.absent_before;
+    count_received(hop);
+    nsec_t absent = absence_of(hop, now);
     if (absent < lag) {
         absent = lag;
     }
@@ -530,7 +553,6 @@ static void expire(struct hop *hop, const char *of, nsec_t lag) {
         snprintf(words, sizeof words, "our own loop was away for %.1f ms",
                  (double)absent / NSEC_PER_MSEC);
     } else {
-        count_received(hop);
         snprintf(words, sizeof words, "%s after %.1f ms (%s)",
                  waiting_for(progress_of(hop), hop->request.site->request.proxy != NULL),
                  (double)(now - hop->request.began) / NSEC_PER_MSEC, of);

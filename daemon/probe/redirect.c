@@ -67,10 +67,12 @@ static const struct field *location_of(const char *head, size_t n, struct field 
 /* 0, -EINVAL with words, -ENOMEM. */
 static int resolve(const struct url *base, const struct field *location, outcome_t status,
                    struct url *ret_url, struct words *words) {
-    char *reference = strndup(location->value, location->value_bytes);
+    char *reference = malloc(location->value_bytes + 1); /* the value itself has no end */
     if (reference == NULL) {
         return -ENOMEM;
     }
+    memcpy(reference, location->value, location->value_bytes);
+    reference[location->value_bytes] = '\0';
     const char *why = NULL;
     int r = url_resolve(base, reference, ret_url, &why);
     if (r == -EINVAL) {

@@ -167,6 +167,9 @@ static int count_samples(struct report *report, const struct round *round) {
         if (failed) {
             report->failed++;
             report->reasons[sample->reason]++;
+            if (sample->address != SAMPLE_NO_ADDRESS) {
+                report->addresses[sample->address].failed++;
+            }
         }
     }
     return 0;
@@ -244,6 +247,9 @@ static int count_backends(struct report *report, const struct round *round, size
         r = tally_add(place < report->n_backends ? &report->backends[place].tally
                                                  : &report->other_backends,
                       sample->outcome, 1);
+        unsigned failed = sample->reason != REASON_NONE;
+        *(place < report->n_backends ? &report->backends[place].failed
+                                     : &report->other_backends_failed) += failed;
         n += keep_time(&scratch[n], sample, place);
     }
     sort_times(scratch, n);
@@ -278,15 +284,16 @@ static void assert_sums(const struct report *report, const struct round *round) 
         reasons += report->reasons[i];
     }
     assert(reasons == report->failed && report->reasons[REASON_NONE] == 0);
-    unsigned with_address = 0, by_address = 0, with_backend = 0;
+    unsigned with_address = 0, by_address = 0, with_backend = 0, failed = 0;
     for (unsigned i = 0; i < round->planned; i++) {
         with_address += round->samples[i].address != SAMPLE_NO_ADDRESS;
         with_backend += says_backend(&round->samples[i]);
     }
     for (size_t i = 0; i < report->n_addresses; i++) {
         by_address += tally_sum(&report->addresses[i].tally);
+        failed += report->addresses[i].failed;
     }
-    assert(by_address == with_address);
+    assert(by_address == with_address && failed <= report->failed);
     unsigned by_backend = tally_sum(&report->other_backends);
     for (size_t i = 0; i < report->n_backends; i++) {
         by_backend += tally_sum(&report->backends[i].tally);
@@ -296,6 +303,7 @@ static void assert_sums(const struct report *report, const struct round *round) 
     (void)with_address;
     (void)by_address;
     (void)with_backend;
+    (void)failed;
     (void)by_backend;
 }
 
@@ -348,6 +356,10 @@ struct report *report_new(const struct round *round) {
     }
     assert_sums(report, round);
     return report;
+}
+
+bool report_outcomes_tell(const struct report *report) {
+    return report->failed == report->reasons[REASON_STATUS] + report->reasons[REASON_ERROR];
 }
 
 void report_free(struct report *report) {

@@ -18,6 +18,7 @@ struct report_latency {                   /* of the samples that got a status; n
 struct report_address {
     char text[INET6_ADDRSTRLEN];
     struct tally tally;
+    unsigned failed;
     nsec_t p50; /* of its samples with a status; NSEC_UNKNOWN: it had none */
 };
 
@@ -26,6 +27,7 @@ struct report_address {
 struct report_backend {
     char name[PROBE_BACKEND_BYTES];
     struct tally tally;
+    unsigned failed;
     nsec_t p50; /* as above */
 };
 
@@ -72,6 +74,7 @@ struct report {
         *backends; /* by frequency, then name; those that did not say are in none */
     size_t n_backends;
     struct tally other_backends; /* those beyond REPORT_BACKENDS_MOST, together; empty: none */
+    unsigned other_backends_failed;
     nsec_t other_backends_p50;
     unsigned repeated; /* requests that libcurl sent again by itself */
     struct report_evidence *evidence;
@@ -84,4 +87,6 @@ struct report {
 /* Counts a closed round; `round` stays the caller's. Asserts that the numbers add up. NULL: out of
  * memory. */
 struct report *report_new(const struct round *round);
+/* Whether an outcome tells if a sample failed: none failed for more than its status or error. */
+bool report_outcomes_tell(const struct report *report);
 void report_free(struct report *report);

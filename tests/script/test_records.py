@@ -78,6 +78,14 @@ for name, changes in {
             "addresses": {"192.0.2.1": {"codes": {"200": 35}, "errors": {}},
                           "192.0.2.2": {"codes": {"503": 1}, "errors": {}}},
             "backends": {f"b{i}": {"codes": {"200": 1}, "errors": {}} for i in range(33)}},
+        "a row that says failed where its outcomes tell": {
+            "other_backends": {"codes": {"200": 1}, "errors": {}, "failed": 1}},
+        "rows that do not say failed where only they tell": {
+            "codes": {"200": 3}, "reasons": {"body": 1}, "evidence": [
+                evidence(outcome="200", reason="body")],
+            "addresses": {"192.0.2.1": {"codes": {"200": 2}, "errors": {}},
+                          "192.0.2.2": {"codes": {"200": 1}, "errors": {}}},
+            "backends": {"b1": {"codes": {"200": 2}, "errors": {}}}},
         "an address that appeared and is not there": {"appeared": ["192.0.2.9"]},
         "an address that is gone and there": {"gone": ["192.0.2.1"]},
         "an address that came and went": {"appeared": ["192.0.2.2"], "gone": ["192.0.2.2"]},

@@ -12,7 +12,7 @@ def report_of(lab, url, backend, **settings):
     daemon = Daemon(lab, configuration(
         [{"name": "shop", "url": url, "backend": backend}],
         {"interval": "60s", "samples": SAMPLES, "spread": "0s", **settings}))
-    report = daemon.wait_for_reports(1)[0]
+    report = daemon.first_report()
     check_log(daemon.stop())
     return report
 

@@ -29,7 +29,7 @@ def add_lookup(name, outcome, serve):
                      "dns_timeout": "1s"},
                     resolver={"servers": [server.address], "timeout": "200ms", "tries": 2}),
                     name=what)
-                check_sameness(daemon.wait_for_reports(1)[0], outcome, TIMES, what)
+                check_sameness(daemon.first_report(), outcome, TIMES, what)
                 daemon.stop()
     add_case(f"{name} is {outcome} every time", run)
 
@@ -71,7 +71,7 @@ def samples_without_a_turn_before_the_deadline_are_not_sent_every_time_and_not_j
             {"slow": origin.url()},
             {"interval": "4s", "samples": samples, "concurrency": in_flight, "timeout": "1600ms",
              "spread": "0s"}), name=f"slow{in_flight}")
-        report = daemon.wait_for_reports(1)[0]
+        report = daemon.first_report()
         assert counts(report) == {"first_byte_timeout": ended, "not_sent": TIMES}, report
         assert report["judged"] == report["failed"] == ended, report
         daemon.stop()

@@ -41,7 +41,7 @@ ANSWERS_TO_CUT = [
     Whole("an answer with a length but no body",
           b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\nX-Last: yes\r\n\r\n", "304"),
 ]
-TIMEOUT_MS = 3000
+TIMEOUT_MS = 5000
 AT_ONCE_MS = 50  # a timeout is not longer than that late
 ALONE = 3  # samples of an offset that find silence, one after the other
 swept = []  # offsets

@@ -64,6 +64,26 @@ def a_process_that_was_stopped_blames_no_site_for_a_timeout(lab):
 
 
 @case
+def a_process_that_was_stopped_while_a_site_was_silent_blames_the_site(lab):
+    asked = []
+
+    def behave(connection):
+        if connection.read_request():
+            asked.append(connection)
+            connection.stall()
+    origin = Origin(lab, behave)
+    daemon = Daemon(lab, configuration({"a": origin.url()}, {
+        "interval": "20s", "samples": 3, "concurrency": 3, "timeout": "3s", "spread": "0s"}))
+    daemon.wait_for(lambda: len(asked) == 3, "three samples under way")
+    # more than a quarter of the timeout, after the question and before the timeout: whatever had
+    # come would have been seen
+    stop_for(daemon, 1.2)
+    report = daemon.wait_for_reports(1)[0]
+    assert counts(report) == {"first_byte_timeout": 3}, report
+    daemon.stop()
+
+
+@case
 def an_answer_without_end_is_ended(lab):
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;"
     sent = [0]

@@ -16,9 +16,3 @@ void config_unref(struct config *config) {
         config_refs--;
     }
 }
-
-/* In the same object file as those two, so it is replaced with them. */
-bool status_set_has(const struct status_set *set, unsigned status) {
-    return set != NULL && status >= 100 && status <= 999 &&
-           (set->bits[(status - 100) / 64] >> ((status - 100) % 64) & 1) != 0;
-}

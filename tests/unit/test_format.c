@@ -1,5 +1,6 @@
 #include "output/format.h"
 
+#include "chance.h"
 #include "fake_config.h"
 #include "make_record.h"
 
@@ -94,6 +95,7 @@ static struct report *degraded_report(void) {
     make_add(&report->addresses[1].tally, 200, 8);
     make_add(&report->addresses[1].tally, 503, 1);
     make_add(&report->addresses[1].tally, OUTCOME_CONNECT_TIMEOUT, 1);
+    report->addresses[1].failed = 2;
     report->has_verdict = true;
     report->verdict = (struct verdict_result){
         .from = STATE_UP,
@@ -181,12 +183,13 @@ static const struct site kept = {
 static struct report *wide_report(void) {
     struct report *report = make_report(&kept, 3);
     report->planned = report->judged = 6;
-    report->failed = 2;
+    report->failed = 3;
     report->repeated = 1;
     make_add(&report->tally, 200, 4);
     make_add(&report->tally, 503, 1);
     make_add(&report->tally, OUTCOME_TLS_VERIFY, 1);
-    report->reasons[REASON_STATUS] = report->reasons[REASON_ERROR] = 1;
+    report->reasons[REASON_STATUS] = report->reasons[REASON_ERROR] = report->reasons[REASON_BODY] =
+        1;
     report->took = MSEC(31);
     report->n_addresses = 3;
     report->addresses = calloc(3, sizeof *report->addresses);
@@ -199,6 +202,8 @@ static struct report *wide_report(void) {
     make_add(&report->addresses[2].tally, 503, 1);
     make_add(&report->addresses[2].tally, OUTCOME_TLS_VERIFY, 1);
     report->addresses[2].p50 = MSEC(9);
+    report->addresses[2].failed = 2;
+    report->addresses[0].failed = 1; /* for its body */
     report->appeared = calloc(2, sizeof *report->appeared);
     strcpy(report->appeared[report->n_appeared++], "192.0.2.77");
     strcpy(report->appeared[report->n_appeared++], "2001:db8::1");
@@ -208,6 +213,7 @@ static struct report *wide_report(void) {
     add_backend(report, "b1", 200, 4);
     report->backends[0].p50 = MSEC(2);
     add_backend(report, "b 2]=%", 503, 1);
+    report->backends[0].failed = report->backends[1].failed = 1;
     struct report_evidence *evidence = add_evidence(report, 503);
     evidence->reason = REASON_STATUS;
     strcpy(evidence->address, "2001:db8::1");
@@ -363,6 +369,110 @@ START_TEST(the_examples_of_the_design_notes_come_out) {
 }
 END_TEST
 
+static char *write_full(struct report *report) {
+    struct record record = {.kind = RECORD_REPORT, .report = report};
+    char *text;
+    size_t n;
+    ck_assert_int_eq(format_make_line(&format_full, &record, NULL, NULL, &text, &n), 0);
+    report_free(report);
+    return text;
+}
+
+/* A row of `name` in the text from `at` on; its words. */
+static const char *find_row(const char *at, const char *name) {
+    char begin[80];
+    snprintf(begin, sizeof begin, "\n  %s ", name);
+    const char *row = strstr(at, begin);
+    ck_assert_msg(row != NULL, "no row %s in %s", name, at);
+    return row + strlen(begin);
+}
+
+START_TEST(a_matrix_of_many_rows_adds_those_up_that_have_no_news) {
+    enum { ADDRESSES = 60 };
+    struct report *report = make_report(&plain, 1);
+    report->addresses = calloc(ADDRESSES, sizeof *report->addresses);
+    report->n_addresses = ADDRESSES;
+    for (size_t i = 0; i < ADDRESSES; i++) {
+        char text[INET6_ADDRSTRLEN];
+        snprintf(text, sizeof text, "2001:db8:1234:5678:9abc:def0:1234:%zu", i + 1000);
+        add_address(report, i, text);
+        make_add(&report->addresses[i].tally, i == 17 ? 503 : 200, 2);
+        make_add(&report->tally, i == 17 ? 503 : 200, 2);
+    }
+    make_add(&report->tally, OUTCOME_NOT_SENT, 3);
+    report->addresses[17].failed = report->failed = 2;
+    char *text = write_full(report);
+    unsigned failed, more, first, second, third;
+    ck_assert_int_eq(sscanf(find_row(text, "2001:db8:1234:5678:9abc:def0:1234:1017"), "%u - . %u .",
+                            &failed, &second),
+                     2);
+    ck_assert_uint_eq(failed, 2);
+    ck_assert_uint_eq(second, 2);
+    ck_assert_int_eq(sscanf(find_row(text, "(59"), "more) . - %u . .", &more), 1);
+    ck_assert_uint_eq(more, 118);
+    ck_assert_int_eq(sscanf(find_row(text, "(no address)"), " . - . . %u", &third), 1);
+    ck_assert_uint_eq(third, 3);
+    ck_assert_int_eq(
+        sscanf(find_row(text, "all"), "%u - %u %u %u", &failed, &first, &second, &third), 4);
+    ck_assert(failed == 2 && first == 118 && second == 2 && third == 3);
+    free(text);
+}
+END_TEST
+
+static void assert_80_columns(const char *text) {
+    for (const char *at = text; *at != '\0';) {
+        size_t n = strcspn(at, "\n"), columns = 0;
+        for (size_t i = 0; i < n; i++) {
+            columns += ((unsigned char)at[i] & 0xc0) != 0x80;
+        }
+        bool free_width = strncmp(at, "report for:", 11) == 0 || strncmp(at, "    curl ", 9) == 0;
+        ck_assert_msg(free_width || columns <= 80, "%zu columns: %.*s", columns, (int)n, at);
+        ck_assert_msg(n == 0 || at[n - 1] != ' ', "ends in a blank: %.*s", (int)n, at);
+        at += n + 1;
+    }
+}
+
+START_TEST(whatever_came_back_is_told_in_80_columns) {
+    struct chance chance = chance_new(__func__);
+    for (int run = 0; run < 300; run++) {
+        struct report *report = make_report(&plain, 1);
+        size_t n = 1 + chance_below(&chance, 50);
+        report->addresses = calloc(n, sizeof *report->addresses);
+        report->n_addresses = n;
+        report->latency = (struct report_latency){
+            .n = 1, .p50 = (nsec_t)chance_below(&chance, INT64_C(86400) * NSEC_PER_SEC)};
+        for (size_t i = 0; i < n; i++) {
+            char text[INET6_ADDRSTRLEN];
+            snprintf(text, sizeof text, chance_below(&chance, 2) ? "192.0.2.%zu" : "2001:db8::%zu",
+                     i);
+            add_address(report, i, text);
+            unsigned kinds = (unsigned)chance_below(&chance, 9);
+            for (unsigned k = 0; k < kinds; k++) {
+                outcome_t outcome =
+                    chance_below(&chance, 2)
+                        ? (outcome_t)(1 + chance_below(&chance, OUTCOME_CLASSES - 1))
+                        : (outcome_t)(100 + chance_below(&chance, 900));
+                unsigned count = 1 + (unsigned)chance_below(&chance, 99999);
+                make_add(&report->addresses[i].tally, outcome, count);
+                make_add(&report->tally, outcome, count);
+            }
+        }
+        for (unsigned i = 0; i < 5; i++) {
+            struct report_evidence *evidence =
+                add_evidence(report, (outcome_t)(1 + chance_below(&chance, OUTCOME_CLASSES - 1)));
+            evidence->at = (nsec_t)chance_below(&chance, INT64_C(9000) * NSEC_PER_SEC);
+            evidence->took = evidence->phases[PHASE_TLS] = evidence->at;
+            for (size_t k = 0; k < sizeof evidence->words - 1; k++) {
+                evidence->words[k] = chance_below(&chance, 20) == 0 ? ' ' : 'x';
+            }
+        }
+        char *text = write_full(report);
+        assert_80_columns(text);
+        free(text);
+    }
+}
+END_TEST
+
 START_TEST(every_json_line_parses_and_keeps_its_numbers) {
     char *text = write_all(&format_json, true);
     int lines = 0;
@@ -462,6 +572,8 @@ int main(void) {
     tcase_add_loop_test(tcase, a_log_is_written_to_the_letter, 0, LOG_FORMATS);
     tcase_add_loop_test(tcase, sample_is_written_to_the_letter, 0, 4);
     tcase_add_test(tcase, the_examples_of_the_design_notes_come_out);
+    tcase_add_test(tcase, a_matrix_of_many_rows_adds_those_up_that_have_no_news);
+    tcase_add_test(tcase, whatever_came_back_is_told_in_80_columns);
     tcase_add_test(tcase, every_json_line_parses_and_keeps_its_numbers);
     tcase_add_test(tcase, milliseconds_print_with_microsecond_digits_for_every_length);
     tcase_add_test(tcase, a_line_resembles_its_format_however_it_is_cut_and_no_other);

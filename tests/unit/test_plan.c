@@ -65,7 +65,7 @@ START_TEST(the_page_is_as_it_was_agreed) {
         "sites        4, 3 enabled, in 2 rings\n"
         "in flight    11 samples at the most\n"
         "descriptors  68 at the most, of 1024\n"
-        "memory       19.2 MB at the most; up to 151 MB more while logs cannot be written\n";
+        "memory       19.2 MB at the most; about 151 MB more while logs cannot be written\n";
     ck_assert_msg(strncmp(text, page, strlen(page)) == 0, "%s", text);
     free(text);
     config_unref(config);

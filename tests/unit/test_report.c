@@ -193,6 +193,9 @@ START_TEST(each_address_has_a_tally_of_its_own) {
     error(round, 4, OUTCOME_NOT_SENT);
     struct report *report = reported(round);
     ck_assert_uint_eq(report->n_addresses, 3);
+    ck_assert_uint_eq(report->addresses[0].failed, 0);
+    ck_assert_uint_eq(report->addresses[1].failed, 1);
+    ck_assert(report_outcomes_tell(report));
     ck_assert_str_eq(report->addresses[1].text, "192.0.2.2");
     ck_assert_uint_eq(tally_count(&report->addresses[0].tally, 200), 2);
     ck_assert_uint_eq(tally_count(&report->addresses[1].tally, 200), 1);
@@ -237,6 +240,7 @@ START_TEST(backends_are_told_by_frequency_then_name) {
     answer_all(round);
     add_backends(round, (const int[]){3, 1, 2, 2, -1, 3, 2, 1});
     answer(round, 5, 503, 9);
+    round->samples[2].reason = REASON_BODY;
     struct report *report = reported(round);
     ck_assert_uint_eq(report->n_backends, 3);
     ck_assert_str_eq(report->backends[0].name, "b2");
@@ -245,6 +249,10 @@ START_TEST(backends_are_told_by_frequency_then_name) {
     ck_assert_str_eq(report->backends[1].name, "b1");
     ck_assert_str_eq(report->backends[2].name, "b3");
     ck_assert_uint_eq(tally_count(&report->backends[2].tally, 503), 1);
+    ck_assert_uint_eq(report->backends[0].failed, 1);
+    ck_assert_uint_eq(report->backends[1].failed, 0);
+    ck_assert_uint_eq(report->backends[2].failed, 1);
+    ck_assert(!report_outcomes_tell(report));
     ck_assert_uint_eq(report->other_backends.n, 0);
     ck_assert_int_eq(report->other_backends_p50, NSEC_UNKNOWN);
     report_free(report);

@@ -72,8 +72,10 @@ def parse_text(text):
 
 
 def _parse_row(value, line):
-    """{outcome: count} of "200:10,503:1"."""
+    """{outcome: count} of "200:10,503:1,failed:2"."""
     row = {}
+    value, _, failed = value.partition(",failed:")
+    assert failed == "" or failed.isdigit(), line
     for part in value.split(",") if value != "-" else []:
         outcome, _, count = part.partition(":")
         assert _is_outcome(outcome) and outcome not in row and int(count) > 0, line
@@ -243,6 +245,11 @@ def check_report(report):
         _check_tally(tally, where)
     _check_rows(outcomes, None if addresses is None else [counts(t) for t in addresses.values()],
                 [counts(tally) for tally in [*backends.values(), *others]], where)
+    tell = report["failed"] == sum(report["reasons"].get(r, 0) for r in ("error", "status"))
+    for rows in (list((addresses or {}).values()), [*backends.values(), *others]):
+        assert all(("failed" in row) != tell for row in rows), "failed of a row: " + where
+        assert sum(row.get("failed", 0) for row in rows) <= report["failed"], where
+        assert all(row.get("failed", 0) <= sum(counts(row).values()) for row in rows), where
     assert len(backends) <= BACKENDS_MOST, "too many backends: " + where
     assert not others or len(backends) > 0, "others than whom: " + where
     news = report.get("appeared", []) + report.get("gone", [])

@@ -2,6 +2,7 @@
 
 import collections
 import os
+import signal
 import socket
 import subprocess
 import threading
@@ -237,16 +238,31 @@ class Dnsmasq(_Server):
     """Answers for `records`, {name: [address, ...]}, and nothing else: other names do not exist."""
 
     def __init__(self, lab, records):
+        self._lab = lab
         self.port = process.free_port()
         self.log = lab.path(f"dnsmasq-{self.port}.log")
-        lines = [f"--host-record={name},{address}"
-                 for name, addresses in records.items() for address in addresses]
+        self._write(records)
         # -k, for with --no-daemon it answers TCP in the same process and starves UDP meanwhile
         super().__init__(lab, "dnsmasq", [
             "dnsmasq", "-k", "--conf-file=/dev/null", f"--port={self.port}", "--no-resolv",
             "--no-hosts", "--bind-interfaces", "--listen-address=127.0.0.1", "--local=/#/",
-            "--pid-file=", "--user=root", "--log-queries", f"--log-facility={self.log}", *lines])
+            "--pid-file=", "--user=root", "--log-queries", f"--log-facility={self.log}",
+            "--addn-hosts=" + lab.path(self._hosts)])
         self.wait_until_listening(self.port)
+
+    @property
+    def _hosts(self):
+        return f"dnsmasq-{self.port}.hosts"
+
+    def _write(self, records):
+        self._lab.write(self._hosts, "".join(
+            f"{address} {name}\n" for name, addresses in records.items()
+            for address in addresses))
+
+    def change(self, records):
+        """Answers so from now on, or a moment later."""
+        self._write(records)
+        self.process.send_signal(signal.SIGHUP)
 
     @property
     def address(self):

@@ -13,6 +13,9 @@ from . import process, records
 
 TALLYD = os.environ.get("TALLYD") or os.path.abspath(os.path.join(
     os.path.dirname(__file__), "../../../build/gcc/tallyd"))
+if os.environ.get("TALLYD_UNDER"):  # a program that runs it
+    os.environ["TALLYD_BINARY"] = TALLYD
+    TALLYD = os.path.abspath(os.environ["TALLYD_UNDER"])
 
 # In no run may these be in what the program says of itself.
 _NEVER = re.compile(r"internal: |Sanitizer|runtime error:|Assertion|==\d+== ")
@@ -190,6 +193,11 @@ class Daemon:
         target = len(self.reports(site)) + n
         self.wait_for(lambda: len(self.reports(site)) >= target, f"{n} more reports", limit)
         return self.reports(site)
+
+    def first_report(self, site=None, limit=30.0):
+        """However early it comes."""
+        self.wait_for(lambda: self.reports(site), "a report", limit)
+        return self.reports(site)[0]
 
     def signal(self, number):
         self.process.send_signal(number)
