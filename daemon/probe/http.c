@@ -83,6 +83,7 @@ struct hop {
     unsigned codings;         /* of the body, by the heads so far */
     unsigned proxy_bytes;     /* of the answer to CONNECT, and a few more */
     bool received_data;       /* TLS: a record of application data came */
+    bool overdue;             /* the time was over while libcurl still unpacked */
     int socket_error;         /* errno of socket(), which libcurl does not pass on, or of the first
                                  read or write that failed under TLS; 0: not known */
     int stale_error;          /* libcurl's errno of an attempt that it repeated */
@@ -376,6 +377,14 @@ static size_t on_header(char *line, size_t size, size_t n, void *arg) {
     return answer_on_header(line, size, n, &hop->answer);
 }
 
+/* A little on the wire may be gigabytes in the end, which libcurl unpacks in one go: our timer has no
+ * turn meanwhile. */
+static size_t on_body(char *bytes, size_t size, size_t n, void *arg) {
+    struct hop *hop = arg;
+    hop->overdue = clock_now() - hop->request.began > hop->request.site->timeout;
+    return hop->overdue ? 0 : answer_on_body(bytes, size, n, &hop->answer);
+}
+
 /* ---- the end ---- */
 
 static enum progress progress_of(const struct hop *hop) {
@@ -504,12 +513,6 @@ static void finish(struct hop *hop, CURLcode code, const char *words) {
     answer_clear(&answer);
 }
 
-static void on_done(CURL *easy, CURLcode code) {
-    struct hop *hop = NULL;
-    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &hop);
-    finish(hop, code, NULL);
-}
-
 static const char *waiting_for(enum progress progress, bool proxied) {
     switch (progress) {
     case PROGRESS_CONNECT:
@@ -548,7 +551,11 @@ static void expire(struct hop *hop, const char *of, nsec_t lag) {
     if (absent < lag) {
         absent = lag;
     }
-    if (absent > hop->request.site->timeout / 4 && absent > 10 * NSEC_PER_MSEC) {
+    nsec_t had = now - hop->request.began; /* less than the timeout where a deadline ends it */
+    if (had > hop->request.site->timeout) {
+        had = hop->request.site->timeout;
+    }
+    if (absent > had / 4 && absent > 10 * NSEC_PER_MSEC) {
         hop->forced = OUTCOME_LOCAL_RESOURCE;
         snprintf(words, sizeof words, "our own loop was away for %.1f ms",
                  (double)absent / NSEC_PER_MSEC);
@@ -558,6 +565,16 @@ static void expire(struct hop *hop, const char *of, nsec_t lag) {
                  (double)(now - hop->request.began) / NSEC_PER_MSEC, of);
     }
     finish(hop, CURLE_OPERATION_TIMEDOUT, words);
+}
+
+static void on_done(CURL *easy, CURLcode code) {
+    struct hop *hop = NULL;
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &hop);
+    if (hop->overdue) {
+        expire(hop, "timeout", clock_now() - hop->request.began - hop->request.site->timeout);
+    } else {
+        finish(hop, code, NULL);
+    }
 }
 
 static void on_timeout(evutil_socket_t fd, short what, void *arg) {
@@ -623,8 +640,8 @@ static bool configure(struct hop *hop) {
            curl_easy_setopt(easy, CURLOPT_PREREQDATA, hop) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_HEADERDATA, hop) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, answer_on_body) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_WRITEDATA, &hop->answer) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_WRITEDATA, hop) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, hop->error) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_PRIVATE, hop) == CURLE_OK;
 }
