@@ -16,6 +16,9 @@
 #include <strings.h>
 
 enum { STATUS_DONE = 0, STATUS_USAGE = 2 };
+enum {
+    DATA_BYTES_MOST = 1 << 20
+}; /* of a file; how long a body may be is the configuration's matter */
 
 enum {
     OPTION_FORMAT = 256,
@@ -261,7 +264,8 @@ static bool read_data(struct sample_options *options, const char *path, const ch
         return false;
     }
     int c;
-    while ((c = getc_unlocked(file)) != EOF) {
+    size_t bytes = 0;
+    while ((c = getc_unlocked(file)) != EOF && bytes++ < DATA_BYTES_MOST) {
         if (c != '\n' && c != '\r' && c != '\0') {
             fputc(c, to);
         }
@@ -269,6 +273,10 @@ static bool read_data(struct sample_options *options, const char *path, const ch
     bool read = !ferror(file);
     if (!read) {
         log_error("--data: %s: %s", path, strerror(errno));
+    }
+    if (c != EOF) {
+        log_error("--data: %s: is larger than 1 MiB", path);
+        read = false;
     }
     bool written = !ferror(to);
     written = fclose(to) == 0 && written && text != NULL;

@@ -132,6 +132,7 @@ def what_is_wrong_with_a_flag_is_said_and_nothing_is_sent(lab):
             (["--expect-body", "("], "--expect-body: error"), (["-x", "socks5://a"], "--proxy"),
             (["--cert", "x"], "--cert: error: a client's cert without a key"),
             (["--addresses", "most"], "rotate, first, each"), (["-d", "@/no/such"], "/no/such"),
+            (["-d", "@/dev/zero"], "/dev/zero: is larger than 1 MiB"),
             (["--data-binary", "@/no/such"], "/no/such"), (["--max-redirs", "x"], "--max-redirs"),
             (["--connect-to", "a"], "HOST1:PORT1:HOST2:PORT2"), (["-c", "x"], "--site"),
             (["--format", "xml"], "text, line, json or full"),
