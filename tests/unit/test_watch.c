@@ -191,11 +191,11 @@ static void fails_with(unsigned unavailable, unsigned body, const char *wanted) 
 }
 
 START_TEST(a_change_is_told_with_what_most_samples_failed_for) {
-    fails_with(2, 7, "; most often for the body");
+    fails_with(2, 7, "; most often for its body");
     reload("http://shop.test/again", "");
     fails_with(7, 2, "; most often 503");
     reload("http://shop.test/", "");
-    fails_with(0, 3, "; most often for the body");
+    fails_with(0, 3, "; most often for its body");
 }
 END_TEST
 
