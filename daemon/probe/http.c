@@ -690,6 +690,7 @@ int hop_start(struct probe_lane *lane, const struct hop_request *request, struct
     return 0;
 
 fail:
+    memory_failed = false; /* it is told already, and of no other sample */
     hop_free(hop);
     return r;
 }

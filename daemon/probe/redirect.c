@@ -78,7 +78,7 @@ static int resolve(const struct url *base, const struct field *location, outcome
         words_add(words, "%u with a Location that %s", status, why);
         if (strchr(reference, '@') == NULL) { /* no password */
             words_add(words, ": ");
-            words_quote(words, "\"", reference, strcspn(reference, "?"));
+            words_quote(words, "\"", reference, strcspn(reference, "?#"));
         }
     }
     free(reference);

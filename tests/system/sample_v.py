@@ -81,6 +81,10 @@ def expectations_decide(lab):
             (["--expect-body-contains", "ine", "--expect-body-contains", "x"], 1, {"body": 2})):
         done = sample("-n", 2, *flags, nginx.url("/200"), status=status)
         assert done.reports[0]["reasons"] == reasons, (flags, done)
+    done = run_tallyd("sample", "-n", 1, "--expect-body", "absent", nginx.url())
+    assert done.status == 1 and "-v says what" in done.err, done  # the text alone is "saw 200"
+    done = run_tallyd("sample", "-n", 1, "--expect-status", "404", nginx.url())
+    assert done.status == 1 and done.err == "", done
 
 
 @case
