@@ -33,7 +33,7 @@ struct demo {
     struct event *half_way, *end;
 };
 
-void demo_usage(void) {
+static void usage(void) {
     fputs(
         "usage: tallyd demo [--seconds S]\n"
         "\n"
@@ -179,7 +179,7 @@ int demo_main(int argc, char **argv) {
     int c;
     while ((c = getopt_long(argc, argv, "s:h", options, NULL)) != -1) {
         if (c == 'h') {
-            demo_usage();
+            usage();
             return EXIT_OK;
         }
         if (c != 's') {
@@ -187,7 +187,7 @@ int demo_main(int argc, char **argv) {
             return EXIT_USAGE;
         }
         if (config_parse_duration(optarg, true, &lasts) != 0 || lasts <= 0) {
-            log_error("--seconds: '%s' is not a time: write 10, 10s or 1m", optarg);
+            log_error("--seconds: '%s' is not a time above 0: write 10, 10s or 1m", optarg);
             return EXIT_USAGE;
         }
     }

@@ -2,4 +2,3 @@
 #pragma once
 
 int demo_main(int argc, char **argv); /* the exit status */
-void demo_usage(void);                /* to stdout */

@@ -33,6 +33,7 @@ struct sampling {
     size_t begun, closed; /* sites */
     size_t at_once;       /* sites that may run together */
     size_t unmet, unjudged;
+    size_t untold; /* of those unmet, whose outcomes do not tell why */
     bool stopping, stopped_by_signal, broken;
 };
 
@@ -67,6 +68,7 @@ static void on_closed(const struct round *round, struct report *report, void *ar
         sampling->unjudged++;
     } else if (report->failed > 0) {
         sampling->unmet++;
+        sampling->untold += !report_outcomes_tell(report);
     }
     begin_more(sampling);
 }
@@ -153,6 +155,10 @@ static int status_of(const struct sampling *sampling) {
     uint64_t unwritten = engine_unwritten(sampling->engine);
     if (unwritten > 0 && !sampling->broken) {
         log_error("%" PRIu64 " reports could not be written", unwritten);
+    }
+    if (sampling->untold > 0 && strcmp(sampling->config->sinks[0].format, "text") == 0) {
+        log_notice("%zu site%s failed for what no outcome tells; -v says what", sampling->untold,
+                   sampling->untold == 1 ? "" : "s");
     }
     size_t left = sampling->config->n_sites - sampling->begun;
     if (left > 0 && !sampling->broken) {

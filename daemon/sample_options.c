@@ -16,6 +16,9 @@
 #include <strings.h>
 
 enum { STATUS_DONE = 0, STATUS_USAGE = 2 };
+enum {
+    DATA_BYTES_MOST = 1 << 20
+}; /* of a file; how long a body may be is the configuration's matter */
 
 enum {
     OPTION_FORMAT = 256,
@@ -105,9 +108,10 @@ static const struct row {
     {OPTION_EXPECT_BODY_CONTAINS, "--expect-body-contains", KEY_EXPECT, "body_contains", NULL},
 };
 
-void sample_options_help(void) {
+static void help(void) {
     fputs("usage: tallyd sample [OPTION]... URL...\n"
-          "       tallyd sample [-n N] [-j N] [--timeout TIME] --site NAME... -c FILE\n"
+          "       tallyd sample [-n N] [-j N] [-m TIME] [--format FORMAT] --site NAME...\n"
+          "                     -c FILE\n"
           "\n"
           "Sends every URL a round of independent requests, all URLs in parallel, and\n"
           "prints one report for each, in the order given. The second form samples sites\n"
@@ -125,11 +129,13 @@ void sample_options_help(void) {
           "                         default), first takes the first, each sends all\n"
           "                         requests to every one, -j at a time to each\n"
           "  -4, --ipv4             IPv4 addresses only; -6, --ipv6 likewise\n"
-          "      --site NAME        a site of the configuration -c FILE; implies -v\n"
+          "      --site NAME        a site of the configuration -c FILE; more than once for\n"
+          "                         several; implies -v\n"
           "\n"
           "the report\n"
           "  -v, --verbose          who saw what as a matrix, times, and of what failed a\n"
-          "                         curl command line that repeats it\n"
+          "                         curl command line that repeats it (the first request,\n"
+          "                         where redirects are followed)\n"
           "      --format FORMAT    text (default), line, json or full (as -v)\n"
           "      --backend-header NAME  tell servers apart that name themselves in it\n"
           "\n"
@@ -142,7 +148,8 @@ void sample_options_help(void) {
           "      --data-raw DATA    a body as it is; --data-binary @FILE reads one as it is\n"
           "  -A, --user-agent TEXT  instead of tallyd/" TALLYD_VERSION "\n"
           "      --compressed       ask for a compressed answer, and unpack it\n"
-          "  -L, --location         follow redirects, at most ten; --max-redirs N, at most N\n"
+          "  -L, --location         follow redirects anywhere, at most ten; --max-redirs N,\n"
+          "                         at most N\n"
           "  -x, --proxy URL        an HTTP proxy; the environment's is never used\n"
           "      --connect-to HOST1:PORT1:HOST2:PORT2\n"
           "                         connect to the latter for URLs of the former\n"
@@ -153,7 +160,7 @@ void sample_options_help(void) {
           "the expectation; a request that does not meet it has failed\n"
           "      --expect-status LIST   200,301-399,5xx or \"not 404\"; by default 200-399\n"
           "      --expect-body REGEX    is found in the body; ^ and $ match at lines\n"
-          "      --expect-body-contains TEXT\n"
+          "      --expect-body-contains TEXT  is found in the body, as it is\n"
           "\n"
           "  -h, --help             this text\n"
           "\n"
@@ -210,7 +217,7 @@ static bool parse_format(const char *text, struct config_urls *settings) {
 
 static bool parse_timeout(const char *text, struct config_urls *settings) {
     if (config_parse_duration(text, true, &settings->timeout) != 0 || settings->timeout <= 0) {
-        log_error("--timeout: '%s' is not a time: write 5, 5s or 250ms", text);
+        log_error("--timeout: '%s' is not a time above 0: write 5, 5s or 250ms", text);
         return false;
     }
     return true;
@@ -257,7 +264,8 @@ static bool read_data(struct sample_options *options, const char *path, const ch
         return false;
     }
     int c;
-    while ((c = getc_unlocked(file)) != EOF) {
+    size_t bytes = 0;
+    while ((c = getc_unlocked(file)) != EOF && bytes++ < DATA_BYTES_MOST) {
         if (c != '\n' && c != '\r' && c != '\0') {
             fputc(c, to);
         }
@@ -265,6 +273,10 @@ static bool read_data(struct sample_options *options, const char *path, const ch
     bool read = !ferror(file);
     if (!read) {
         log_error("--data: %s: %s", path, strerror(errno));
+    }
+    if (c != EOF) {
+        log_error("--data: %s: is larger than 1 MiB", path);
+        read = false;
     }
     bool written = !ferror(to);
     written = fclose(to) == 0 && written && text != NULL;
@@ -455,7 +467,7 @@ bool sample_options_parse(int argc, char **argv, struct sample_options *ret_opti
     /* "-": an argument that is no option comes as option 1, so that URLs and files keep their order */
     while ((option = getopt_long(argc, argv, short_options, long_options, NULL)) != -1) {
         if (option == 'h') {
-            sample_options_help();
+            help();
             *ret_status = STATUS_DONE;
             return false;
         }

@@ -22,5 +22,3 @@ struct sample_options {
 bool sample_options_parse(int argc, char **argv, struct sample_options *ret_options,
                           int *ret_status);
 void sample_options_clear(struct sample_options *options);
-
-void sample_options_help(void); /* to stdout */

@@ -132,30 +132,38 @@ void watch_list_free(struct watch_list *list) {
     free(list);
 }
 
-static void explain(const struct report *report, char *ret_why, size_t why_size) {
-    const struct verdict_result *verdict = &report->verdict;
-    int n =
-        snprintf(ret_why, why_size, "%u of %u samples failed in this round, %u of %u lately",
-                 report->failed, report->judged, verdict->window_failed, verdict->window_samples);
-    outcome_t most = OUTCOME_NONE;
-    unsigned count = 0;
+/* What most of the failed samples failed for: an outcome that tells by itself, or a reason. */
+static void name_most(const struct report *report, char *ret_text, size_t size) {
+    unsigned most = 0;
+    *ret_text = '\0';
     for (size_t i = 0; i < report->tally.n; i++) {
         const struct tally_row *row = &report->tally.rows[i];
         bool met = outcome_is_status(row->outcome) &&
                    status_set_has(report->site->expect.status, row->outcome);
-        if (!met && outcome_is_judged(row->outcome) && row->count > count) {
-            most = row->outcome;
-            count = row->count;
+        if (met || !outcome_is_judged(row->outcome) || row->count <= most) {
+            continue;
+        }
+        most = row->count;
+        if (outcome_is_status(row->outcome)) {
+            snprintf(ret_text, size, "; most often %u", row->outcome);
+        } else {
+            snprintf(ret_text, size, "; most often %s", outcome_class_name(row->outcome));
         }
     }
-    if (count == 0 || n < 0 || (size_t)n >= why_size) {
-        return;
+    for (unsigned i = REASON_STATUS + 1; i < REASON_COUNT; i++) {
+        if (report->reasons[i] > most) {
+            most = report->reasons[i];
+            snprintf(ret_text, size, "; most often for its %s", reason_name((enum reason)i));
+        }
     }
-    if (outcome_is_status(most)) {
-        snprintf(ret_why + n, why_size - (size_t)n, "; most often %u", most);
-    } else {
-        snprintf(ret_why + n, why_size - (size_t)n, "; most often %s", outcome_class_name(most));
-    }
+}
+
+static void explain(const struct report *report, char *ret_why, size_t why_size) {
+    const struct verdict_result *verdict = &report->verdict;
+    char most[64];
+    name_most(report, most, sizeof most);
+    snprintf(ret_why, why_size, "%u of %u samples failed in this round, %u of %u lately%s",
+             report->failed, report->judged, verdict->window_failed, verdict->window_samples, most);
 }
 
 bool watch_judge(struct watch_list *list, struct report *report, nsec_t began, char *ret_why,

@@ -98,11 +98,3 @@ int arena_own(struct arena *arena, void *thing, void (*release)(void *thing)) {
     arena->owned = owned;
     return 0;
 }
-
-size_t arena_bytes(const struct arena *arena) {
-    size_t bytes = 0;
-    for (const struct arena_chunk *chunk = arena->chunks; chunk != NULL; chunk = chunk->next) {
-        bytes += sizeof *chunk + chunk->size;
-    }
-    return bytes;
-}

@@ -21,4 +21,3 @@ char *arena_copy(struct arena *arena, const char *text);
 /* Takes `thing` over: arena_clear() releases it, before any memory goes; on failure it is released
  * at once. 0 or -ENOMEM. */
 int arena_own(struct arena *arena, void *thing, void (*release)(void *thing));
-size_t arena_bytes(const struct arena *arena); /* held from the system */

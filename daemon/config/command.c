@@ -97,6 +97,10 @@ static const char *find_header_fault(const struct command *command, const char *
         return "is no header: write \"Name: value\", or \"Name;\" for one without a value";
     }
     const char *why = value_check_request_header(name);
+    if (strcasecmp(name, "Authorization") == 0) {
+        return "is a secret, and everybody on this machine can read a command line; it belongs into a "
+               "file, and the file's name into a configuration, for --site";
+    }
     for (size_t i = 0; i < command->n_headers && why == NULL; i++) {
         why = strcasecmp(command->headers[i].name, name) == 0 ? "is given twice" : NULL;
     }
@@ -429,7 +433,8 @@ static int add_all(struct command *command) {
     command->detours =
         arena_take_array(&draft->scratch, urls->n_settings, sizeof *command->detours);
     draft->top.list = arena_take(&draft->scratch, sizeof *draft->top.list);
-    if (r < 0 || command->detours == NULL || draft->top.list == NULL) {
+    draft->directory = strdup("."); /* which paths are below */
+    if (r < 0 || command->detours == NULL || draft->top.list == NULL || draft->directory == NULL) {
         return -ENOMEM;
     }
     draft->defaults.list = command->list;

@@ -58,6 +58,30 @@ static struct mark to_mark(const struct nodes *nodes, yaml_mark_t at) {
     return (struct mark){nodes->source, (unsigned)at.line, (unsigned)at.column};
 }
 
+/* What to do about what libyaml says, in an operator's words. */
+static const char *find_hint(const char *problem, const char *line, size_t n) {
+    static const struct {
+        const char *problem, *hint;
+    } hints[] = {
+        {"mapping values are not allowed", "a text that holds \": \" stands in quotes; a site that "
+                                           "has settings begins with \"- url: …\""},
+        {"could not find expected ':'", "a key ends in a colon and a space"},
+        {"did not find expected key", "lines that belong together begin in one column"},
+        {"did not find expected '-'", "lines that belong together begin in one column"},
+        {"did not find expected ','", "a comma is missing, or the bracket that ends it"},
+        {"unexpected end of stream", "the quote that ends it is missing"},
+    };
+    if (memchr(line, '\t', n) != NULL) {
+        return "there is a tab in this line; YAML wants spaces";
+    }
+    for (size_t i = 0; problem != NULL && i < sizeof hints / sizeof hints[0]; i++) {
+        if (strstr(problem, hints[i].problem) != NULL) {
+            return hints[i].hint;
+        }
+    }
+    return NULL;
+}
+
 static void add_syntax_error(struct nodes *nodes) {
     const yaml_parser_t *parser = &nodes->parser;
     if (parser->error == YAML_MEMORY_ERROR) {
@@ -68,15 +92,12 @@ static void add_syntax_error(struct nodes *nodes) {
     const char *line;
     size_t n;
     source_line(nodes->source, mark.line, &line, &n);
+    const char *hint = find_hint(parser->problem, line, n);
     if (parser->context != NULL && n == 0) {
         /* something that never ends, and the end of the file is no place to look at */
-        messages_add(nodes->messages, MESSAGE_ERROR, to_mark(nodes, parser->context_mark), NULL,
+        messages_add(nodes->messages, MESSAGE_ERROR, to_mark(nodes, parser->context_mark), hint,
                      "%s: %s", parser->context, parser->problem);
         return;
-    }
-    const char *hint = NULL;
-    if (memchr(line, '\t', n) != NULL) {
-        hint = "there is a tab in this line; YAML wants spaces";
     }
     if (parser->context != NULL && parser->context_mark.line != parser->problem_mark.line) {
         messages_add(nodes->messages, MESSAGE_ERROR, mark, hint, "%s, %s that begins in line %zu",

@@ -434,7 +434,8 @@ void plan_print_obstacles(const struct config *config, FILE *to) {
                         faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) == 0;
         error = error == ENOENT ? errno : error;
         if (!makeable) {
-            fprintf(to, "warning: this user cannot write the log %s: %s\n", path, strerror(error));
+            fprintf(to, "warning: the log %s cannot be written by this user: %s\n", path,
+                    error == ENOENT ? "its directory does not exist" : strerror(error));
         }
     }
 }

@@ -1,16 +1,16 @@
 /* Some settings belong together (a user and a password), some exclude each other (a bearer and a
  * user), and some say less than an operator may think (a CA file that nothing is checked against).
  * The reader has seen to what stands in one map; what comes about between a site and the defaults
- * is seen here. A record in which something was refused is not accused of what it lacks. */
+ * is seen here. */
 #include "config/question.h"
 
+#include "config/asked.h"
 #include "config/secret.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -102,15 +102,6 @@ static void check_pair(struct draft *draft, const struct draft_site *written, si
     }
 }
 
-static bool has_header(const struct request_config *request, const char *name) {
-    for (size_t i = 0; i < request->n_headers; i++) {
-        if (strcasecmp(request->headers[i].name, name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void check_request(struct draft *draft, const struct draft_site *written,
                           const struct site *site, struct question_said *said) {
     const struct request_config *request = &site->request;
@@ -121,7 +112,7 @@ static void check_request(struct draft *draft, const struct draft_site *written,
                                                : "basic has a user and no password");
     }
     if ((request->basic_user != NULL || request->bearer != NULL) &&
-        has_header(request, "Authorization")) {
+        asked_has_header(request, "Authorization")) {
         check_pair(draft, written,
                    request->bearer != NULL ? SITE(request.bearer) : SITE(request.basic_user),
                    FORM(headers), &said->headers,
@@ -131,7 +122,7 @@ static void check_request(struct draft *draft, const struct draft_site *written,
         check_pair(draft, written, FORM(connect_to), SITE(request.proxy), &said->proxy,
                    "connect_to and a proxy exclude each other");
     }
-    if (request->body != NULL && request->method != NULL && strcmp(request->method, "HEAD") == 0) {
+    if (request->body != NULL && strcmp(asked_method(request), "HEAD") == 0) {
         check_pair(draft, written, SITE(request.method), FORM(body), &said->body,
                    "a HEAD has no body");
     }
@@ -149,8 +140,7 @@ static void check_expect(struct draft *draft, const struct draft_site *written,
                          "first");
         }
     }
-    if (site->expect.n_body > 0 && site->request.method != NULL &&
-        strcmp(site->request.method, "HEAD") == 0) {
+    if (site->expect.n_body > 0 && strcmp(asked_method(&site->request), "HEAD") == 0) {
         static const size_t fields[] = {FORM(body_contains), FORM(body_matches),
                                         FORM(body_not_matches)};
         size_t field = 0; /* the first that is set: one is, as there are rules */
@@ -217,11 +207,9 @@ static void check_tls(struct draft *draft, const struct draft_site *written,
 
 void question_check(struct draft *draft, const struct draft_site *written, const struct site *site,
                     struct question_said *said) {
-    if (!written->faulty && !draft->defaults_faulty) {
-        check_request(draft, written, site, said);
-        check_expect(draft, written, site, said);
-        check_tls(draft, written, site, said);
-    }
+    check_request(draft, written, site, said);
+    check_expect(draft, written, site, said);
+    check_tls(draft, written, site, said);
 }
 
 void question_conclude(struct draft *draft, const struct question_said *said) {

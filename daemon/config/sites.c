@@ -188,6 +188,9 @@ static void fill_site(const struct draft *draft, struct draft_site *written,
 
 static void check_site(struct draft *draft, const struct config *config,
                        const struct draft_site *written, struct site *site, struct said *said) {
+    if (written->faulty || draft->defaults_faulty) {
+        return; /* a default stands in the place of what was refused: no ground to accuse the rest */
+    }
     size_t faults = draft->messages.counts[MESSAGE_ERROR];
     for (size_t k = 0; k < LIMITS; k++) {
         check_limit(draft, written, site, k, said);

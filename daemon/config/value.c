@@ -395,6 +395,9 @@ const char *value_url_hint(const char *text) {
     if (scheme > 0 && strncmp(text + scheme, "//", 2) != 0) {
         return "two slashes follow the colon";
     }
+    if (strstr(text, " - ") != NULL) { /* YAML has joined two lines */
+        return "a dash that begins a site of its own stands right below the dash before it";
+    }
     return strncmp(text, "//", 2) == 0 ? "the scheme is missing before the slashes" : NULL;
 }
 

@@ -54,6 +54,20 @@ static void put_tally(FILE *to, const struct tally *tally) {
     }
 }
 
+/* status:1,body:2, where the outcomes do not tell why samples failed. */
+static void put_reasons(FILE *to, const struct report *report) {
+    if (report_outcomes_tell(report)) {
+        return;
+    }
+    const char *before = " reasons=";
+    for (unsigned i = REASON_NONE + 1; i < REASON_COUNT; i++) {
+        if (report->reasons[i] > 0) {
+            fprintf(to, "%s%s:%u", before, reason_name((enum reason)i), report->reasons[i]);
+            before = ",";
+        }
+    }
+}
+
 /* 200:10,503:1,reset:2, and failed:3 where these do not tell. */
 static void put_row(FILE *to, const struct tally *tally, bool tell, unsigned failed) {
     const char *before = "";
@@ -126,6 +140,7 @@ static int line_report(const struct report *report, const struct format_place *p
     }
     fprintf(to, " planned=%u failed=%u", report->planned, report->failed);
     put_tally(to, &report->tally);
+    put_reasons(to, report);
     if (report->latency.n > 0) {
         put_duration(to, "p50", report->latency.p50);
         put_duration(to, "max", report->latency.max);

@@ -11,7 +11,7 @@
 #include <string.h>
 
 /* For so long a loop may be held up by one answer, whoever wrote the page. */
-#define BUDGET_MOST (100 * NSEC_PER_MSEC)
+#define BUDGET_MOST (60 * NSEC_PER_MSEC)
 
 /* ---- one rule, one text ---- */
 
@@ -246,7 +246,22 @@ static nsec_t budget_of(const struct expect_config *expect, const struct expect_
     nsec_t bytes =
         (nsec_t)(expect->n_headers * answer->head_bytes + expect->n_body * answer->body_bytes);
     nsec_t budget = PATTERN_BUDGET + bytes * PATTERN_BUDGET_PER_BYTE;
-    return budget < BUDGET_MOST ? budget : BUDGET_MOST;
+    nsec_t most = answer->patience > 0 ? answer->patience : BUDGET_MOST;
+    return budget < most ? budget : most;
+}
+
+static bool any_pattern(const struct rule *rules, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        if (rules[i].pattern != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool expect_has_patterns(const struct expect_config *expect) {
+    return any_pattern(expect->headers, expect->n_headers) ||
+           any_pattern(expect->body, expect->n_body);
 }
 
 enum reason expect_judge(const struct expect_config *expect, const struct expect_answer *answer,

@@ -4,6 +4,7 @@
 #include "config/config.h"
 #include "probe/outcome.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* What is known of a sample when it is judged; borrowed. */
@@ -16,7 +17,11 @@ struct expect_answer {
     size_t body_bytes;
     bool body_cut;           /* there was more */
     nsec_t certificate_left; /* of the chain, that which ends first; NSEC_UNKNOWN: none */
+    nsec_t patience; /* of processor time for all patterns at the most; 0: what such a page needs */
 };
+
+/* Whether judging may take a while: there are patterns. */
+bool expect_has_patterns(const struct expect_config *expect);
 
 /* REASON_NONE where it meets the expectation, or is not judged because it is our own fault. Else
  * ret_words says what was expected and not met (for REASON_ERROR it is left alone); what it quotes

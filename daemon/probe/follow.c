@@ -12,12 +12,18 @@
  * is for; another host is looked up for each sample. The address of the site decides what another
  * may be (scope.h); behind a proxy nobody knows.
  *
+ * An answer with patterns to be searched for is not judged where it ended, but in its turn: a loop
+ * that came to fifty such answers at once would be away for seconds, and it would be other sites'
+ * samples that took long. So they wait in a line, and between two of them (or 10 ms of them) the loop
+ * sees to everything else. The sample has ended before: waiting is no part of its time.
+ *
  * The timeout is that of all hops and lookups together, and so is `took`; phases are sums. The
  * outcome is that of the last hop, or that of what kept the next from being made. */
 #include "probe/expect.h"
 #include "probe/hop.h"
 #include "probe/identity.h"
 #include "probe/lane.h"
+#include "probe/mask.h"
 #include "probe/probe.h"
 #include "probe/redirect.h"
 #include "probe/resolver.h"
@@ -29,13 +35,20 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#define TURN  (10 * NSEC_PER_MSEC)
+#define HURRY (1 * NSEC_PER_MSEC) /* for each, when all must be judged now */
+
 struct probe_run {
     struct probe_lane *lane;
+    struct probe_run *next_unjudged, *previous_unjudged;
+    bool unjudged;                  /* it waits in that line */
+    struct answer answer;           /* the last hop's, once it has ended */
     struct probe_request request;   /* with references to trust and identity */
     struct hop *hop;                /* one of these two, */
     struct resolver_lookup *lookup; /* but for moments */
@@ -58,6 +71,7 @@ static void run_free(struct probe_run *run) {
         url_clear(&run->stations[i].url);
     }
     free(run->headers);
+    answer_clear(&run->answer);
     trust_free(run->request.trust);
     identity_free(run->request.identity);
     free(run);
@@ -85,35 +99,100 @@ static void name_hop(const struct probe_run *run, enum reason reason, char *word
     words_append(&line, what);
 }
 
-/* Every sample ends here. `words` are escaped; `answer` is of the last hop, if there is one. */
+/* Every sample ends here. */
+static void conclude(struct probe_run *run, nsec_t patience) {
+    struct probe_result *result = &run->result;
+    const struct answer *answer = &run->answer;
+    struct expect_answer judged = {
+        .outcome = result->outcome,
+        .took = result->took,
+        .head = answer->fields.bytes,
+        .head_bytes = answer->fields.n,
+        .body = answer->body.bytes,
+        .body_bytes = answer->body.n,
+        .body_cut = answer_body_cut(answer),
+        .certificate_left = run->certificate_left,
+        .patience = patience,
+    };
+    result->reason =
+        expect_judge(&run->request.site->expect, &judged, result->words, sizeof result->words);
+    name_hop(run, result->reason, result->words, sizeof result->words);
+    mask_secrets(&run->request.site->request, result->words);
+    mask_secrets(&run->request.site->request, result->backend);
+    struct probe_result last = *result;
+    probe_on_end *on_end = run->request.on_end;
+    void *arg = run->request.arg;
+    run_free(run);
+    on_end(&last, arg);
+}
+
+/* ---- the line of answers that wait to be judged ---- */
+
+static void leave_line(struct probe_run *run) {
+    struct probe_engine *engine = lane_engine(run->lane);
+    *(run->previous_unjudged != NULL ? &run->previous_unjudged->next_unjudged
+                                     : &engine->first_unjudged) = run->next_unjudged;
+    *(run->next_unjudged != NULL ? &run->next_unjudged->previous_unjudged
+                                 : &engine->last_unjudged) = run->previous_unjudged;
+    run->unjudged = false;
+}
+
+/* Comes back in a later turn of the loop, with all that is ready served before. */
+static bool come_back(struct probe_engine *engine) {
+    struct timeval at_once = {0};
+    return event_pending(&engine->turn, EV_TIMEOUT, NULL) ||
+           event_add(&engine->turn, &at_once) == 0;
+}
+
+static void on_turn(evutil_socket_t fd, short what, void *arg) {
+    struct probe_engine *engine = arg;
+    (void)fd;
+    (void)what;
+    nsec_t began = clock_now();
+    while (engine->first_unjudged != NULL) {
+        struct probe_run *run = engine->first_unjudged;
+        leave_line(run);
+        conclude(run, 0);
+        if (clock_now() - began >= TURN && engine->first_unjudged != NULL && come_back(engine)) {
+            return;
+        }
+    }
+}
+
+static void judge_in_turn(struct probe_run *run) {
+    struct probe_engine *engine = lane_engine(run->lane);
+    if (!come_back(engine)) {
+        conclude(run, 0);
+        return;
+    }
+    run->unjudged = true;
+    run->previous_unjudged = engine->last_unjudged;
+    *(engine->last_unjudged != NULL ? &engine->last_unjudged->next_unjudged
+                                    : &engine->first_unjudged) = run;
+    engine->last_unjudged = run;
+}
+
+/* The last hop has ended, or could not be made. `words` are escaped; `answer` is the last hop's, if
+ * there is one, and is taken. */
 static void finish(struct probe_run *run, outcome_t outcome, const char *words,
-                   const struct answer *answer) {
+                   struct answer *answer) {
     struct probe_result *result = &run->result;
     result->outcome = outcome;
     result->took = run->ended - run->began;
     if (words != result->words) {
         snprintf(result->words, sizeof result->words, "%s", words);
     }
-    struct expect_answer judged = {
-        .outcome = outcome,
-        .took = result->took,
-        .certificate_left = run->certificate_left,
-    };
     if (answer != NULL) {
-        judged.head = answer->fields.bytes;
-        judged.head_bytes = answer->fields.n;
-        judged.body = answer->body.bytes;
-        judged.body_bytes = answer->body.n;
-        judged.body_cut = answer_body_cut(answer);
+        run->answer = *answer;
+        *answer = (struct answer){0};
     }
-    result->reason =
-        expect_judge(&run->request.site->expect, &judged, result->words, sizeof result->words);
-    name_hop(run, result->reason, result->words, sizeof result->words);
-    struct probe_result last = *result;
-    probe_on_end *on_end = run->request.on_end;
-    void *arg = run->request.arg;
-    run_free(run);
-    on_end(&last, arg);
+    if (run->ending) {
+        conclude(run, HURRY);
+    } else if (outcome_is_status(outcome) && expect_has_patterns(&run->request.site->expect)) {
+        judge_in_turn(run);
+    } else {
+        conclude(run, 0);
+    }
 }
 
 /* ---- one hop ---- */
@@ -353,6 +432,15 @@ static int follow_start(struct probe_lane *lane, const struct probe_request *req
 
 static void follow_end(struct probe_run *run, outcome_t forced) {
     run->ending = true;
+    if (run->unjudged) { /* its answer came in time */
+        leave_line(run);
+        if (forced != OUTCOME_NONE) {
+            run->result.outcome = forced;
+            snprintf(run->result.words, sizeof run->result.words, "ended by tallyd");
+        }
+        conclude(run, HURRY);
+        return;
+    }
     if (run->hop != NULL) {
         hop_end(run->hop, forced);
         return;
@@ -366,9 +454,27 @@ static void follow_end(struct probe_run *run, outcome_t forced) {
     }
 }
 
+static int follow_engine_new(struct event_base *base, struct probe_engine **ret_engine) {
+    struct probe_engine *engine;
+    int r = hop_engine_new(base, &engine);
+    if (r == 0) {
+        event_assign(&engine->turn, base, -1, 0, on_turn, engine);
+        *ret_engine = engine;
+    }
+    return r;
+}
+
+static void follow_engine_free(struct probe_engine *engine) {
+    if (engine != NULL) {
+        assert(engine->first_unjudged == NULL);
+        event_del(&engine->turn);
+    }
+    lane_engine_free(engine);
+}
+
 const struct probe_type probe_http = {
-    .engine_new = hop_engine_new,
-    .engine_free = lane_engine_free,
+    .engine_new = follow_engine_new,
+    .engine_free = follow_engine_free,
     .engine_configure = lane_engine_configure,
     .lane_open = lane_open,
     .lane_close = lane_close,

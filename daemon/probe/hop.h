@@ -15,7 +15,7 @@ struct hop_result {
     nsec_t sample_began, ended;
     nsec_t certificate_left;       /* NSEC_UNKNOWN: not known */
     char words[PROBE_WORDS_BYTES]; /* the library's, or ours; escaped, empty for a status */
-    const struct answer *answer;
+    struct answer *answer;         /* may be taken: what is left of it is freed afterwards */
 };
 typedef void hop_on_end(const struct hop_result *result, void *arg);
 

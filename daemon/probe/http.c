@@ -51,8 +51,12 @@ enum {
     WINDOW_BYTES = 64 << 10,     /* so much a server may always send before we take any of it */
     WIRE_FACTOR = 8,             /* a body in chunks of one byte each takes six times its size */
     WIRE_BYTES_MORE = 256 << 10, /* handshakes with long chains, tickets, chunk extensions */
+    PROXY_BYTES_MOST = 64 << 10, /* of its answer to CONNECT */
 };
-enum { SECONDS_PER_DAY = 86400 };
+enum {
+    SECONDS_PER_DAY = 86400,
+    DAYS_MOST = 36500, /* "for ever" is the year 9999 (RFC 5280 4.1.2.5), and nsec_t ends before */
+};
 /* Linux, include/net/tcp_states.h */
 enum { KERNEL_CLOSE = 7, KERNEL_CLOSE_WAIT = 8, KERNEL_LAST_ACK = 9 };
 
@@ -77,7 +81,9 @@ struct hop {
     nsec_t absent_asked;      /* the lane's count when we last said something to the server */
     const SSL_CTX *ssl_ctx;   /* libcurl's, for comparison only */
     unsigned codings;         /* of the body, by the heads so far */
+    unsigned proxy_bytes;     /* of the answer to CONNECT, and a few more */
     bool received_data;       /* TLS: a record of application data came */
+    bool overdue;             /* the time was over while libcurl still unpacked */
     int socket_error;         /* errno of socket(), which libcurl does not pass on, or of the first
                                  read or write that failed under TLS; 0: not known */
     int stale_error;          /* libcurl's errno of an attempt that it repeated */
@@ -272,6 +278,23 @@ static CURLcode on_ssl_ctx(CURL *easy, void *ssl_ctx, void *arg) {
     return CURLE_OK;
 }
 
+/* The answer to CONNECT is read byte by byte and in one go, as long as there is any, and where it is a
+ * 407 without a bound: an endless one would hold up the loop. This is called for every byte. */
+static int on_progress(void *arg, curl_off_t to_receive, curl_off_t received, curl_off_t to_send,
+                       curl_off_t sent) {
+    struct hop *hop = arg;
+    (void)to_receive;
+    (void)received;
+    (void)to_send;
+    (void)sent;
+    if (hop->connected != NSEC_UNKNOWN || ++hop->proxy_bytes <= PROXY_BYTES_MOST) {
+        return 0;
+    }
+    hop->forced = OUTCOME_PROXY;
+    hop->forced_words = "more than 64 KiB from the proxy in the place of a tunnel";
+    return 1; /* ends it */
+}
+
 /* Of the chain that the server sent, the certificate that ends first. */
 static nsec_t certificate_left(const struct hop *hop) {
     struct curl_tlssessioninfo *tls = NULL;
@@ -287,6 +310,7 @@ static nsec_t certificate_left(const struct hop *hop) {
             1) {
             continue;
         }
+        days = days < DAYS_MOST ? days : DAYS_MOST;
         nsec_t of_this =
             days < 0 || seconds < 0 ? 0 : ((nsec_t)days * SECONDS_PER_DAY + seconds) * NSEC_PER_SEC;
         left = left == NSEC_UNKNOWN || of_this < left ? of_this : left;
@@ -351,6 +375,14 @@ static size_t on_header(char *line, size_t size, size_t n, void *arg) {
         return 0;
     }
     return answer_on_header(line, size, n, &hop->answer);
+}
+
+/* A little on the wire may be gigabytes in the end, which libcurl unpacks in one go: our timer has no
+ * turn meanwhile. */
+static size_t on_body(char *bytes, size_t size, size_t n, void *arg) {
+    struct hop *hop = arg;
+    hop->overdue = clock_now() - hop->request.began > hop->request.site->timeout;
+    return hop->overdue ? 0 : answer_on_body(bytes, size, n, &hop->answer);
 }
 
 /* ---- the end ---- */
@@ -481,12 +513,6 @@ static void finish(struct hop *hop, CURLcode code, const char *words) {
     answer_clear(&answer);
 }
 
-static void on_done(CURL *easy, CURLcode code) {
-    struct hop *hop = NULL;
-    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &hop);
-    finish(hop, code, NULL);
-}
-
 static const char *waiting_for(enum progress progress, bool proxied) {
     switch (progress) {
     case PROGRESS_CONNECT:
@@ -525,7 +551,11 @@ static void expire(struct hop *hop, const char *of, nsec_t lag) {
     if (absent < lag) {
         absent = lag;
     }
-    if (absent > hop->request.site->timeout / 4 && absent > 10 * NSEC_PER_MSEC) {
+    nsec_t had = now - hop->request.began; /* less than the timeout where a deadline ends it */
+    if (had > hop->request.site->timeout) {
+        had = hop->request.site->timeout;
+    }
+    if (absent > had / 4 && absent > 10 * NSEC_PER_MSEC) {
         hop->forced = OUTCOME_LOCAL_RESOURCE;
         snprintf(words, sizeof words, "our own loop was away for %.1f ms",
                  (double)absent / NSEC_PER_MSEC);
@@ -535,6 +565,16 @@ static void expire(struct hop *hop, const char *of, nsec_t lag) {
                  (double)(now - hop->request.began) / NSEC_PER_MSEC, of);
     }
     finish(hop, CURLE_OPERATION_TIMEDOUT, words);
+}
+
+static void on_done(CURL *easy, CURLcode code) {
+    struct hop *hop = NULL;
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &hop);
+    if (hop->overdue) {
+        expire(hop, "timeout", clock_now() - hop->request.began - hop->request.site->timeout);
+    } else {
+        finish(hop, code, NULL);
+    }
 }
 
 static void on_timeout(evutil_socket_t fd, short what, void *arg) {
@@ -592,12 +632,16 @@ static bool configure(struct hop *hop) {
            (!site->url.tls ||
             (curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, on_ssl_ctx) == CURLE_OK &&
              curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, hop) == CURLE_OK)) &&
+           (!site->url.tls || site->request.proxy == NULL ||
+            (curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_progress) == CURLE_OK &&
+             curl_easy_setopt(easy, CURLOPT_XFERINFODATA, hop) == CURLE_OK &&
+             curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L) == CURLE_OK)) &&
            curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_ready) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_PREREQDATA, hop) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_HEADERDATA, hop) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, answer_on_body) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_WRITEDATA, &hop->answer) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_WRITEDATA, hop) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, hop->error) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_PRIVATE, hop) == CURLE_OK;
 }
@@ -646,6 +690,7 @@ int hop_start(struct probe_lane *lane, const struct hop_request *request, struct
     return 0;
 
 fail:
+    memory_failed = false; /* it is told already, and of no other sample */
     hop_free(hop);
     return r;
 }

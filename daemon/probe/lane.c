@@ -335,6 +335,10 @@ struct event_base *lane_base(const struct probe_lane *lane) {
     return lane->engine->base;
 }
 
+struct probe_engine *lane_engine(const struct probe_lane *lane) {
+    return lane->engine;
+}
+
 int lane_add(struct probe_lane *lane, CURL *easy) {
     if (lane->broken) {
         return -EIO;

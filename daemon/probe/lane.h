@@ -20,6 +20,9 @@ struct probe_engine {
     struct keep keep;  /* lanes that belong to a site while they have connections */
     struct event tick; /* while lanes are leased: whether the loop turns */
     nsec_t ticked, absent;
+    /* follow.c's: samples whose answer waits to be judged, and what comes back to them */
+    struct probe_run *first_unjudged, *last_unjudged;
+    struct event turn;
     /* Both are called outside of libcurl's callbacks: for each transfer that libcurl ended, and after
      * libcurl has read from a socket. */
     void (*on_done)(CURL *easy, CURLcode code);
@@ -47,5 +50,6 @@ struct hop **lane_hops(struct probe_lane *lane);
 nsec_t lane_absent(const struct probe_lane *lane, nsec_t now);
 
 struct event_base *lane_base(const struct probe_lane *lane);
+struct probe_engine *lane_engine(const struct probe_lane *lane);
 int lane_add(struct probe_lane *lane, CURL *easy); /* 0 or -errno; starts on the loop's next turn */
 void lane_remove(struct probe_lane *lane, CURL *easy);

@@ -1,5 +1,5 @@
 /* One sample, as seen from the outside: a request to one address, and what came of it. A probe type
- * (http.c) knows how to make one; who decides when, how many and what they mean lives further down.
+ * (follow.c) knows how to make one; who decides when, how many and what they mean lives further down.
  */
 #pragma once
 
@@ -53,7 +53,7 @@ struct probe_result {
     nsec_t took;
     nsec_t phases[PHASE_COUNT]; /* of all hops together; NSEC_UNKNOWN: no hop came so far */
     /* What went wrong: the library's own words, or the expectation that was not met; escaped, empty
-     * where nothing did. */
+     * where nothing did. The request's secrets are masked here, and in the next. */
     char words[PROBE_WORDS_BYTES];
     char backend[PROBE_BACKEND_BYTES]; /* who answered, escaped and cut; empty: it did not say */
 };

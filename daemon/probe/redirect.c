@@ -4,6 +4,7 @@
  * here. */
 #include "probe/redirect.h"
 
+#include "config/asked.h"
 #include "probe/fields.h"
 #include "probe/scope.h"
 
@@ -25,9 +26,7 @@ struct station redirect_begin(const struct site *site) {
     const struct request_config *request = &site->request;
     return (struct station){
         .url = site->url,
-        .method = request->method != NULL ? request->method
-                  : request->body != NULL ? "POST"
-                                          : "GET",
+        .method = asked_method(request),
         .sends_body = request->body != NULL,
         .own = true,
     };
@@ -79,7 +78,7 @@ static int resolve(const struct url *base, const struct field *location, outcome
         words_add(words, "%u with a Location that %s", status, why);
         if (strchr(reference, '@') == NULL) { /* no password */
             words_add(words, ": ");
-            words_quote(words, "\"", reference, strcspn(reference, "?"));
+            words_quote(words, "\"", reference, strcspn(reference, "?#"));
         }
     }
     free(reference);

@@ -16,11 +16,12 @@
  * stands there, and the URL's own host in the Host header. */
 #include "probe/request.h"
 
+#include "config/asked.h"
+
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/socket.h>
 
 enum {
@@ -59,8 +60,7 @@ static bool apply_proxy(struct request *request, CURL *easy, const struct site *
     snprintf(proxy, sizeof proxy, address->family == AF_INET6 ? "http://[%s]:%u" : "http://%s:%u",
              address->text, probe_port(site));
     /* the name in the URL is not the one that the tunnel shall lead to */
-    if (site->url.tls && site->tls.server_name != NULL &&
-        !add_connect_to(request, site->url.host, site->url.port)) {
+    if (asked_is_renamed(site) && !add_connect_to(request, site->url.host, site->url.port)) {
         return false;
     }
     return set_text(easy, CURLOPT_PROXY, proxy) &&
@@ -83,12 +83,8 @@ static char *url_with_host(const char *url, const char *host) {
     return text;
 }
 
-static bool is_renamed(const struct site *site) {
-    return site->url.tls && site->tls.server_name != NULL;
-}
-
 static bool apply_url(CURL *easy, const struct site *site) {
-    if (!is_renamed(site)) {
+    if (!asked_is_renamed(site)) {
         return set_text(easy, CURLOPT_URL, site->url.text);
     }
     char *url = url_with_host(site->url.text, site->tls.server_name);
@@ -146,15 +142,6 @@ static bool apply_tls(CURL *easy, const struct site *site) {
 }
 
 /* ---- headers ---- */
-
-static bool has_header(const struct site *site, const char *name) {
-    for (size_t i = 0; i < site->request.n_headers; i++) {
-        if (strcasecmp(site->request.headers[i].name, name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
 
 static bool add_line(struct request *request, const char *line) {
     struct curl_slist *longer = curl_slist_append(request->headers, line);
@@ -228,24 +215,19 @@ static bool add_headers(struct request *request, const struct site *site, bool s
          !add_basic(request, config->basic_user, config->basic_password)) ||
         (config->bearer != NULL &&
          !add_header(request, "Authorization", "Bearer ", config->bearer->bytes)) ||
-        (is_renamed(site) && !has_header(site, "Host") && !add_host(request, &site->url))) {
+        (asked_is_renamed(site) && !asked_has_header(config, "Host") &&
+         !add_host(request, &site->url))) {
         return false;
     }
     return !sends_body ||
-           ((has_header(site, "Expect") || add_line(request, "Expect:")) &&
-            (has_header(site, "Content-Type") || add_line(request, "Content-Type:")));
+           (add_line(request, "Expect:") &&
+            (asked_has_header(config, "Content-Type") || add_line(request, "Content-Type:")));
 }
 
 /* ---- the message ---- */
 
-/* Their meaning is in their body: without one they say "Content-Length: 0". */
-static bool wants_body(const char *method) {
-    return strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 ||
-           strcmp(method, "PATCH") == 0;
-}
-
-static bool apply_method(CURL *easy, const struct request_config *config, const char *method,
-                         bool sends_body) {
+static bool apply_method(CURL *easy, const struct request_config *config, bool sends_body) {
+    const char *method = asked_method(config);
     if (strcmp(method, "HEAD") == 0) {
         return set_long(easy, CURLOPT_NOBODY, 1); /* and waits for none */
     }
@@ -264,15 +246,11 @@ static bool apply_method(CURL *easy, const struct request_config *config, const 
 
 static bool apply_message(struct request *request, CURL *easy, const struct site *site) {
     const struct request_config *config = &site->request;
-    const char *method = config->method != NULL ? config->method
-                         : config->body != NULL ? "POST"
-                                                : "GET";
-    bool sends_body = strcmp(method, "HEAD") != 0 && (config->body != NULL || wants_body(method));
+    bool sends_body = asked_sends_body(config);
     return set_long(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1) &&
            set_text(easy, CURLOPT_USERAGENT, site->user_agent) &&
            (!config->compressed || set_text(easy, CURLOPT_ACCEPT_ENCODING, "")) &&
-           apply_method(easy, config, method, sends_body) &&
-           add_headers(request, site, sends_body) &&
+           apply_method(easy, config, sends_body) && add_headers(request, site, sends_body) &&
            (request->headers == NULL ||
             curl_easy_setopt(easy, CURLOPT_HTTPHEADER, request->headers) == CURLE_OK);
 }

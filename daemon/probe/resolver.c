@@ -4,7 +4,7 @@
  * - Two queries, A and AAAA, apart: asked for both at once c-ares answers when both are done, so a
  *   server that drops AAAA would hide a known A. At the time limit what is known is used.
  * - A callback may come from inside ares_getaddrinfo(); so a lookup's end is always told later,
- * from an event of its own.
+ *   from an event of its own.
  * - There is no cancelling of one query. A lookup that nobody waits for any more stays until its
  *   queries have ended, but gives its places among the QUERIES_MOST to others, so that names that are
  *   never answered do not starve the rest.
@@ -123,17 +123,17 @@ static int renew_channel(struct resolver *resolver) {
     return 0;
 }
 
-static bool resolv_conf_changed(struct resolver *resolver) {
+/* `ret_now` is to be remembered once it was read. */
+static bool resolv_conf_changed(const struct resolver *resolver, struct stat *ret_now) {
     struct stat now;
     if (stat(resolv_conf, &now) != 0) {
         memset(&now, 0, sizeof now);
     }
     const struct stat *was = &resolver->resolv_conf_was;
-    bool changed = now.st_ino != was->st_ino || now.st_dev != was->st_dev ||
-                   now.st_mtim.tv_sec != was->st_mtim.tv_sec ||
-                   now.st_mtim.tv_nsec != was->st_mtim.tv_nsec || now.st_size != was->st_size;
-    resolver->resolv_conf_was = now;
-    return changed;
+    *ret_now = now;
+    return now.st_ino != was->st_ino || now.st_dev != was->st_dev ||
+           now.st_mtim.tv_sec != was->st_mtim.tv_sec ||
+           now.st_mtim.tv_nsec != was->st_mtim.tv_nsec || now.st_size != was->st_size;
 }
 
 static void on_watch(evutil_socket_t fd, short what, void *arg) {
@@ -141,9 +141,15 @@ static void on_watch(evutil_socket_t fd, short what, void *arg) {
     (void)fd;
     (void)what;
     free_retired(resolver, false);
-    if (resolver->servers == NULL && resolv_conf_changed(resolver)) {
-        if (renew_channel(resolver) == 0) {
+    struct stat status;
+    if (resolver->servers == NULL && resolv_conf_changed(resolver, &status)) {
+        int r = renew_channel(resolver);
+        if (r == 0) {
+            resolver->resolv_conf_was = status;
             log_notice("%s changed: DNS settings were read anew", resolv_conf);
+        } else {
+            log_error("%s changed and cannot be read anew (%s): tried again in a minute",
+                      resolv_conf, strerror(-r));
         }
     }
     struct timeval again = loop_timeval(watch_interval);
@@ -324,7 +330,6 @@ static void tell(struct resolver_lookup *lookup) {
     if (lookup->addresses.n > 0) {
         addresses_leave_out_unrouted(&lookup->addresses, &result.left_out_ipv4,
                                      &result.left_out_ipv6);
-        result.incomplete = !is_complete(lookup);
         addresses_sort(&lookup->addresses);
         result.incomplete = !is_complete(lookup);
         result.addresses = lookup->addresses.list;
@@ -497,7 +502,7 @@ int resolver_configure(struct resolver *resolver, const struct config *config) {
         return r;
     }
     free(before.servers);
-    (void)resolv_conf_changed(resolver); /* remembers it as it is now */
+    (void)resolv_conf_changed(resolver, &resolver->resolv_conf_was); /* as it is now */
     free_retired(resolver, false);
     return 0;
 }

@@ -1,7 +1,7 @@
 /* libcurl 7.88.1 parses the CA bundle for every connection on Debian, because CAPATH has a default
  * and that switches its cache off; and with CAPATH unset it caches the first store for 24 h in the
  * multi handle and puts it back over another. So every easy handle has CAINFO and CAPATH NULL and
- * CA_CACHE_TIMEOUT 0 (http.c), and gets this store in CURLOPT_SSL_CTX_FUNCTION. Without that call
+ * CA_CACHE_TIMEOUT 0 (request.c), and gets this store in CURLOPT_SSL_CTX_FUNCTION. Without that call
  * nothing is trusted: it fails closed.
  *
  * Flags are those that libcurl gives its own store: trusted certificates first, and an intermediate

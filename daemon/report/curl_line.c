@@ -11,6 +11,7 @@
 #include "report/curl_line.h"
 
 #include "base/text.h"
+#include "config/asked.h"
 #include "probe/probe.h"
 
 #include <errno.h>
@@ -19,7 +20,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 struct line {
     FILE *to;
@@ -128,10 +128,6 @@ static void put_limit(struct line *line, nsec_t timeout) {
     put_option(line, "--max-time", text);
 }
 
-static bool is_renamed(const struct site *site) {
-    return site->url.tls && site->tls.server_name != NULL;
-}
-
 static void put_place(struct line *line, const char *option, const char *before, const char *host,
                       uint16_t port) {
     char *place;
@@ -150,11 +146,11 @@ static void put_route(struct line *line, const struct site *site, const char *ad
     put_option(line, "--noproxy", proxied ? "" : "*");
     if (proxied) {
         put_place(line, "--suppress-connect-headers --proxy", "http://", address, probe_port(site));
-        if (is_renamed(site)) { /* the tunnel leads to the host, not to that name */
+        if (asked_is_renamed(site)) { /* the tunnel leads to the host, not to that name */
             put_place(line, "--connect-to", "::", site->url.host, site->url.port);
         }
     } else if (!site->url.literal || site->connect_host != NULL || site->connect_port != 0 ||
-               is_renamed(site)) { /* else the URL says it */
+               asked_is_renamed(site)) { /* else the URL says it */
         put_place(line, "--connect-to", "::", address, probe_port(site));
     }
 }
@@ -188,6 +184,9 @@ static void put_tls(struct line *line, const struct config *config, const struct
     const struct tls_config *tls = &site->tls;
     const char *ca = tls->ca != NULL ? tls->ca : config->ca_file;
     put(line, versions[tls->min_version]);
+    if (tls->min_version < TLS_VERSION_1_2) {
+        put(line, " --ciphers DEFAULT@SECLEVEL=0"); /* as http.c sets it for these */
+    }
     if (!tls->verify) {
         put(line, " --insecure");
     } else if (ca != NULL) {
@@ -225,21 +224,9 @@ static void put_headers(struct line *line, const struct request_config *request)
     }
 }
 
-/* As request.c has it. */
-static const char *method_of(const struct request_config *request) {
-    return request->method != NULL ? request->method : request->body != NULL ? "POST" : "GET";
-}
-
-static bool sends_body(const struct request_config *request) {
-    const char *method = method_of(request);
-    return strcmp(method, "HEAD") != 0 &&
-           (request->body != NULL || strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 ||
-            strcmp(method, "PATCH") == 0);
-}
-
 /* Whether the body is written in front of the line, to come by stdin. */
 static bool comes_by_stdin(const struct request_config *request) {
-    return sends_body(request) && request->body != NULL && request->body_path == NULL &&
+    return asked_sends_body(request) && request->body != NULL && request->body_path == NULL &&
            !text_is_safe(request->body, request->body_bytes);
 }
 
@@ -264,21 +251,10 @@ static void put_stdin(struct line *line, const char *body, size_t n) {
     put(line, "' | ");
 }
 
-static bool has_header(const struct request_config *request, const char *name) {
-    for (size_t i = 0; i < request->n_headers; i++) {
-        if (strcasecmp(request->headers[i].name, name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void put_body(struct line *line, const struct request_config *request) {
     /* what curl would add by itself */
-    if (!has_header(request, "Expect")) {
-        put(line, " -H Expect:");
-    }
-    if (!has_header(request, "Content-Type")) {
+    put(line, " -H Expect:");
+    if (!asked_has_header(request, "Content-Type")) {
         put(line, " -H Content-Type:");
     }
     if (request->body_path != NULL) {
@@ -292,17 +268,17 @@ static void put_body(struct line *line, const struct request_config *request) {
 }
 
 static void put_message(struct line *line, const struct request_config *request) {
-    const char *method = method_of(request);
+    const char *method = asked_method(request);
     if (strcmp(method, "HEAD") == 0) {
         put(line, " --head"); /* with --request curl would wait for a body */
-    } else if (strcmp(method, sends_body(request) ? "POST" : "GET") != 0) {
+    } else if (strcmp(method, asked_sends_body(request) ? "POST" : "GET") != 0) {
         put_option(line, "--request", method);
     }
     if (request->compressed) {
         put(line, " --compressed");
     }
     put_headers(line, request);
-    if (sends_body(request)) {
+    if (asked_sends_body(request)) {
         put_body(line, request);
     }
 }
@@ -316,7 +292,7 @@ static void put_url(struct line *line, const struct site *site) {
     if (strpbrk(text, "[]{}") != NULL) {
         put(line, " --globoff");
     }
-    if (!is_renamed(site)) {
+    if (!asked_is_renamed(site)) {
         fputc(' ', line->to);
         put_word(line, text);
         return;
@@ -328,7 +304,7 @@ static void put_url(struct line *line, const struct site *site) {
         free(authority);
         return;
     }
-    if (!has_header(&site->request, "Host")) {
+    if (!asked_has_header(&site->request, "Host")) {
         put_option_of(line, "-H", "Host: ", authority);
     }
     fputc(' ', line->to);

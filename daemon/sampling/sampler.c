@@ -380,6 +380,12 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg) {
     struct round_run *run = arg;
     (void)fd;
     (void)what;
+    nsec_t left = run->round->began + run->round->site->deadline - clock_now();
+    struct timeval again = loop_timeval(left);
+    /* libevent counts from when its turn began, which may be long before the round did */
+    if (left > 0 && event_add(&run->deadline, &again) == 0) {
+        return;
+    }
     leave_line(run);
     run->ending = true;
     if (run->lookup != NULL) {

@@ -2,11 +2,12 @@
 make the very request at the very address and see the same failure."""
 
 import os
+import socket
 import subprocess
 import time
 
-from lab import (CertificateAuthority, Daemon, Dnsmasq, Nginx, Origin, Proxy, Recorder, add_case,
-                 answer, case, configuration, counts, cut, free_port, full_backlog, main)
+from lab import (CertificateAuthority, Daemon, Dnsmasq, Nginx, Origin, Proxy, Recorder, Skip,
+                 add_case, answer, case, configuration, counts, cut, free_port, full_backlog, main)
 
 SECRET = "s3cr3t'\"$x`\\ end"
 PAGE = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-Seen: yes\r\n\r\nhello"
@@ -173,6 +174,23 @@ def a_name_that_only_the_sample_could_look_up_is_asked_at_its_address(lab):
                                 address="127.0.0.7", resolver=dns.address)
     assert dict(request.headers)["Host"].startswith("shop.test:"), request
     assert "--connect-to ::127.0.0.7:" in line, line
+
+
+@case
+def an_ipv6_address_is_asked_at_its_address_too(lab):
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError as why:
+        raise Skip(f"no IPv6 on loopback: {why}") from None
+    nginx = Nginx(lab, addresses=["127.0.0.1", "[::1]"])
+    dns = Dnsmasq(lab, {"six.test": ["::1"]})
+    for url in (f"http://[::1]:{nginx.port}/503", f"http://six.test:{nginx.port}/503"):
+        report = sampled(lab, url, resolver=dns.address)
+        pasted = Pasted(line_of(report, "503", "status"))
+        assert pasted.code == 0 and pasted.status == "503", (report, pasted)
+        assert report["evidence"][0]["address"] == "::1", report
+    assert "--connect-to '::[::1]:" in report["evidence"][0]["curl"], report
 
 
 @case

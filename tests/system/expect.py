@@ -1,6 +1,8 @@
 """What an answer must be: every kind of expectation, met and unmet, over HTTP and HTTPS; and no
 pattern and no page holds up another site."""
 
+import zlib
+
 from lab import (CertificateAuthority, Daemon, Nginx, Origin, add_case, answer, case, configuration,
                  counts, main)
 
@@ -139,6 +141,17 @@ def a_certificate_must_be_valid_for_long_enough(lab):
 
 
 @case
+def a_certificate_that_never_ends_is_valid_for_long_enough(lab):
+    # as RFC 5280 writes it, and dates beyond what 64 bits of nanoseconds can count
+    for ends in ("99991231235959Z", "27000101000000Z", "23500101000000Z"):
+        ca = CertificateAuthority(lab, ends)
+        origin = Origin(lab, answer(PAGE), ca.issue("127.0.0.1", ends=ends))
+        report = first_reports(lab, sites_of(origin.url(), {"met": {"certificate": "3650d"}}),
+                               {"SSL_CERT_FILE": ca.certificate})["met"]
+        assert report["failed"] == 0, report
+
+
+@case
 def an_answer_that_is_none_is_no_matter_of_expectation(lab):
     origin = Origin(lab, answer(PAGE[:-5]))
     sites = sites_of(origin.url(), {"cut": {"body_contains": "Welcome"}})
@@ -183,6 +196,57 @@ def no_pattern_and_no_page_holds_up_another_site(lab):
     for report in daemon.reports("calm"):
         assert counts(report) == {"200": 4}, report  # a loop that stalls blames itself
     assert len(daemon.reports("calm")) >= 10, "the other site waited"
+    daemon.stop()
+
+
+@case
+def costly_pages_that_come_at_once_are_searched_one_by_one(lab):
+    page = b"a" * 1000000
+    origin = Origin(lab, answer(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" %
+                                (len(page), page)))
+    # always one or two in flight, which would take as long as all of the pages together
+    calm = Origin(lab, answer(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", delay=0.1))
+    daemon = Daemon(lab, configuration(
+        [{"name": "calm", "url": calm.url(), "samples": 30, "spread": "3s"},
+         {"name": "costly", "url": origin.url(), "samples": 30, "concurrency": 30, "spread": "0s",
+          "expect": {"body_matches": "a*+[bc]"}}], {"interval": "4s", "timeout": "4s"}))
+    costly = daemon.wait_for_reports(1, "costly")[0]
+    assert counts(costly) == {"200": 30} and costly["reasons"] == {"body": 30}, costly
+    calm = daemon.reports("calm")[0]
+    assert counts(calm) == {"200": 30}, calm
+    assert calm["latency_ms"]["max"] < 700, calm
+    daemon.stop()
+
+
+@case
+def who_waits_for_another_sites_patterns_is_not_blamed(lab):
+    pattern, body = HOSTILE["unlimited"]
+    origin = Origin(lab, answer(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" %
+                                (len(body), body)))
+    hostile = {"url": origin.url(), "body_limit": "200KiB", "samples": 50, "concurrency": 50,
+               "expect": {"body_matches": pattern}}
+    daemon = Daemon(lab, configuration(
+        [*({"name": f"hostile{i}", **hostile} for i in range(2)),
+         {"name": "calm", "url": Nginx(lab).url()}],
+        {"interval": "1s", "deadline": "1s", "timeout": "1s", "spread": "0s"}))
+    daemon.wait_for_reports(4, "calm", limit=60)
+    reports = [r for r in daemon.stop() if r["record"] == "report" and r["site"] == "calm"]
+    for report in reports:
+        assert report["failed"] == 0, report
+
+
+@case
+def a_body_that_is_unpacked_beyond_the_timeout_ends_there(lab):
+    packed = zlib.compressobj(9, wbits=31)
+    bomb = b"".join(packed.compress(bytes(1 << 20)) for _ in range(1000)) + packed.flush()
+    origin = Origin(lab, answer(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n"
+                                b"Content-Length: %d\r\n\r\n" % len(bomb) + bomb))
+    daemon = Daemon(lab, configuration(
+        [{"name": "site", "url": origin.url(), "body_limit": "1GiB", "samples": 1,
+          "request": {"compressed": True}}], {"interval": "20s", "timeout": "200ms"}))
+    report = daemon.wait_for_reports(1)[0]
+    assert set(counts(report)) <= {"transfer_timeout", "local_resource"}, report
+    assert report["took_ms"] < 1000, report
     daemon.stop()
 
 

@@ -152,6 +152,36 @@ def a_proxy_that_opens_no_tunnel_is_proxy(lab):
     assert site.recorder.requests == []
 
 
+def endless(head, piece):
+    """A proxy that never stops to answer."""
+    def behave(connection):
+        if connection.read_request():
+            connection.send(head)
+            while connection.pause(0):
+                connection.send(piece * 1000)
+    return behave
+
+
+@case
+def an_endless_answer_to_connect_holds_up_nobody(lab):
+    site, other = Tls(lab), Origin(lab, Recorder())
+    login = b"HTTP/1.1 407 Login\r\nProxy-Authenticate: Basic realm=x\r\n"
+    for behave in (endless(login + b"Content-Length: 99999999999\r\n\r\n", b"x" * 100),
+                   endless(login + b"Transfer-Encoding: chunked\r\n\r\n", b"1;e\r\nx\r\n"),
+                   endless(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
+                   endless(b"HTTP/1.1 200 OK\r\nX: ", b"y")):
+        daemon = Daemon(lab, configuration(
+            [{"name": "site", "url": site.origin.url(), **site.settings, "samples": 1,
+              "request": {"proxy": Origin(lab, behave).url()}},
+             {"name": "other", "url": other.url()}], {"interval": "4s", "spread": "0s"}))
+        daemon.wait_for_reports(1, "site", limit=20)
+        daemon.wait_for_reports(1, "other", limit=20)
+        report = daemon.reports("site")[-1]
+        assert counts(report) == {"proxy": 1}, report
+        assert report["took_ms"] < 2000, report
+        daemon.stop()
+
+
 @case
 def addresses_are_the_proxys(lab):
     recorder, proxy = Recorder(), Proxy()

@@ -81,6 +81,10 @@ def expectations_decide(lab):
             (["--expect-body-contains", "ine", "--expect-body-contains", "x"], 1, {"body": 2})):
         done = sample("-n", 2, *flags, nginx.url("/200"), status=status)
         assert done.reports[0]["reasons"] == reasons, (flags, done)
+    done = run_tallyd("sample", "-n", 1, "--expect-body", "absent", nginx.url())
+    assert done.status == 1 and "-v says what" in done.err, done  # the text alone is "saw 200"
+    done = run_tallyd("sample", "-n", 1, "--expect-status", "404", nginx.url())
+    assert done.status == 1 and done.err == "", done
 
 
 @case
@@ -132,6 +136,7 @@ def what_is_wrong_with_a_flag_is_said_and_nothing_is_sent(lab):
             (["--expect-body", "("], "--expect-body: error"), (["-x", "socks5://a"], "--proxy"),
             (["--cert", "x"], "--cert: error: a client's cert without a key"),
             (["--addresses", "most"], "rotate, first, each"), (["-d", "@/no/such"], "/no/such"),
+            (["-d", "@/dev/zero"], "/dev/zero: is larger than 1 MiB"),
             (["--data-binary", "@/no/such"], "/no/such"), (["--max-redirs", "x"], "--max-redirs"),
             (["--connect-to", "a"], "HOST1:PORT1:HOST2:PORT2"), (["-c", "x"], "--site"),
             (["--format", "xml"], "text, line, json or full"),

@@ -170,6 +170,37 @@ def sample_shows_none(lab):
                 secrets.look_for(f"sample {site}", (done.out + done.err).encode())
 
 
+def echo(request):
+    """An answer that tells the client what it asked with, in whatever is quoted of an answer."""
+    login, key = values(request, "authorization")[0], values(request, "x-key")[0]
+    first = f"302 Found\r\nLocation: http://other.example/login/{key}" \
+        if request.target == "/redirect" else "200 OK"
+    return (f"HTTP/1.1 {first}\r\nX-Echo: {login}\r\nX-Key: {key}\r\n"
+            "Content-Length: 0\r\n\r\n").encode("ascii")
+
+
+@case
+def a_server_that_sends_secrets_back_makes_none_known(lab):
+    secrets = Secrets(lab)
+    _, password = secrets.file("password")
+    _, key = secrets.file("key")
+    origin = Origin(lab, Recorder(echo))
+    request = {"headers": {"X-Key": key}, "basic": {"user": "user", "password": password}}
+    rows = [{"name": "header", "url": origin.url("/"), "request": request,
+             "expect": {"headers": {"X-Echo": "nothing"}}},
+            {"name": "backend", "url": origin.url("/"), "request": request,
+             "backend": {"header": "X-Key"}, "expect": {"headers": {"X-Key": "nothing"}}},
+            {"name": "redirect", "url": origin.url("/redirect"), "request": request,
+             "redirects": {"follow": 1}}]
+    path = lab.write("tallyd.yaml", configuration(rows, {"samples": 2}))
+    sites = [word for row in rows for word in ("--site", row["name"])]
+    for form, words in (("json", "***"), ("line", "backend[%2A%2A%2A]="), ("text", "from"),
+                        ("full", "***")):
+        done = run_tallyd("sample", *sites, "-c", path, "--format", form)
+        assert done.status == 1 and words in done.out, done
+        secrets.look_for(form, (done.out + done.err).encode())
+
+
 def start_where_it_may_dump(argv, directory, **options):
     """A process that would leave a core file there, if the machine has it so."""
     limit = resource.getrlimit(resource.RLIMIT_CORE)

@@ -108,6 +108,18 @@ def nginx_lets_in_who_shows_a_certificate_of_the_right_authority(lab):
 
 
 @case
+def paths_of_the_command_line_are_those_of_its_directory(lab):
+    ours, clients = CertificateAuthority(lab), CertificateAuthority(lab, "clients")
+    nginx = nginx_with_clients(lab, ours, clients)
+    lab.write("ping", "ping")
+    files = [os.path.basename(path) for path in (ours.certificate, *clients.issue("tallyd"))]
+    done = run_tallyd("sample", "-n", 2, "--cacert", files[0], "--cert", files[1], "--key",
+                      files[2], "--data-binary", "@ping", nginx.tls_url(), cwd=lab.dir)
+    assert done.status == 0 and done.err == "", done
+    nginx.wait_for_requests({"200": 2})
+
+
+@case
 def a_certificate_is_shown_with_its_chain(lab):
     ours, clients = CertificateAuthority(lab), CertificateAuthority(lab, "clients")
     between = clients.authority("between")

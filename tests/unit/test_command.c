@@ -152,6 +152,7 @@ START_TEST(a_header_is_refused_without_its_value) {
         {"X-Token; s3cret", "\"X-Token\" has something after its semicolon"},
         {"X Token: s3cret", "\"X Token\" is not a name of letters, digits and !#$%&'*+-.^_`|~"},
         {"Content-Length: 3", "\"Content-Length\" "},
+        {"authorization: Bearer s3cret", "\"authorization\" is a secret, and everybody"},
         {"X-Token: a\ns3cret", "the value holds a control character, or is not UTF-8"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {

@@ -122,6 +122,10 @@ START_TEST(a_plain_site_is_a_plain_line) {
                            "--noproxy '*' --connect-to ::192.0.2.1:80 --user-agent tallyd/test "
                            "http://shop.test/");
     free(line);
+    site.user_agent = "=curl"; /* which zsh would look up as a command */
+    ck_assert_int_eq(curl_line(&config, &site, "192.0.2.1", SIZE_MAX, &line), 0);
+    ck_assert_ptr_nonnull(strstr(line, " --user-agent '=curl' "));
+    free(line);
     site.url.literal = true;
     site.url.text = "http://192.0.2.1/";
     ck_assert_int_eq(curl_line(&config, &site, "192.0.2.1", SIZE_MAX, &line), 0);
@@ -185,6 +189,10 @@ START_TEST(tls_is_checked_as_the_sample_checked_it) {
         (struct url){.text = "https://shop.test/a", .host = "shop.test", .port = 443, .tls = true};
     paste("192.0.2.1");
     ck_assert(has("--tlsv1.2", NULL) && !has("--cacert", NULL) && !has("--insecure", NULL));
+    ck_assert(!has("--ciphers", NULL));
+    site.tls.min_version = TLS_VERSION_1_1;
+    paste("192.0.2.1");
+    ck_assert(has("--tlsv1.1", "--ciphers", "DEFAULT@SECLEVEL=0", NULL));
     config.ca_file = "/etc/a ca.pem";
     paste("192.0.2.1");
     ck_assert(has("--cacert", "/etc/a ca.pem", "--capath", "/dev/null", NULL));

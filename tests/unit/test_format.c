@@ -569,6 +569,7 @@ END_TEST
 int main(void) {
     Suite *suite = suite_create("format");
     TCase *tcase = tcase_create("format");
+    tcase_set_timeout(tcase, 60);
     tcase_add_loop_test(tcase, a_log_is_written_to_the_letter, 0, LOG_FORMATS);
     tcase_add_loop_test(tcase, sample_is_written_to_the_letter, 0, 4);
     tcase_add_test(tcase, the_examples_of_the_design_notes_come_out);

@@ -494,6 +494,7 @@ END_TEST
 int main(void) {
     Suite *suite = suite_create("report");
     TCase *tests = tcase_create("report");
+    tcase_set_timeout(tests, 60);
     tcase_add_test(tests, a_round_is_carried_over);
     tcase_add_test(tests, what_is_our_own_fault_is_counted_but_not_judged);
     tcase_add_test(tests, percentiles_are_the_nearest_rank_of_samples_with_a_status);

@@ -253,6 +253,8 @@ START_TEST(a_url_that_is_refused_may_have_meant_another) {
         {"url:https://a/", "YAML wants a space behind the colon: \"url: https://…\""},
         {"\"https://a/\"", "the quotes are part of the text"},
         {"//a/", "the scheme is missing before the slashes"},
+        {"https://a/ - https://b/",
+         "a dash that begins a site of its own stands right below the dash before it"},
         {"a.example", NULL},
         {"ftp://a/", NULL},
         {"http://", NULL},

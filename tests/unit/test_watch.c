@@ -123,6 +123,41 @@ START_TEST(a_reload_keeps_what_is_known_of_a_site_that_asks_the_same) {
 }
 END_TEST
 
+/* A round of 20 samples that are judged, of which all failed. */
+static struct report *make_bad(outcome_t first, unsigned n, outcome_t second) {
+    struct report *report = make("192.0.2.1", NULL);
+    tally_clear(&report->tally);
+    report->planned = report->judged = report->failed = 20;
+    ck_assert_int_eq(tally_add(&report->tally, first, n), 0);
+    ck_assert_int_eq(tally_add(&report->tally, second, 20 - n), 0);
+    return report;
+}
+
+START_TEST(a_change_says_what_most_samples_failed_for) {
+    char why[200];
+    struct report *report = make_bad(OUTCOME_RESET, 11, 503);
+    report->reasons[REASON_ERROR] = 11;
+    report->reasons[REASON_STATUS] = 9;
+    ck_assert(!watch_judge(list, report, 1, why, sizeof why));
+    report_free(report);
+    report = make_bad(200, 12, 503);
+    report->reasons[REASON_STATUS] = 8;
+    report->reasons[REASON_BODY] = 12;
+    ck_assert(watch_judge(list, report, 60 * NSEC_PER_SEC, why, sizeof why));
+    ck_assert_str_eq(why, "20 of 20 samples failed in this round, 40 of 40 lately; most often for "
+                          "its body");
+    report_free(report);
+
+    reload("http://shop.test/other", "");
+    for (int i = 0; i < 2; i++) {
+        report = make_bad(OUTCOME_RESET, 11, 503);
+        ck_assert_int_eq(watch_judge(list, report, 60 * NSEC_PER_SEC, why, sizeof why), i == 1);
+        report_free(report);
+    }
+    ck_assert_ptr_nonnull(strstr(why, "; most often reset"));
+}
+END_TEST
+
 START_TEST(a_round_of_before_a_reload_that_asks_otherwise_is_not_judged) {
     struct report *late = make("192.0.2.1", NULL);
     reload("http://shop.test/other", "");
@@ -131,6 +166,36 @@ START_TEST(a_round_of_before_a_reload_that_asks_otherwise_is_not_judged) {
     ck_assert(!late->has_verdict);
     report_free(late);
     judged(make("192.0.2.2", NULL), "", ""); /* still the first */
+}
+END_TEST
+
+/* The sentence of the first round that changes the state, of rounds with these: of 10 samples so many
+ * got a 503, and so many of the others a body that is not as expected. */
+static void fails_with(unsigned unavailable, unsigned body, const char *wanted) {
+    char why[200] = "";
+    for (nsec_t round = 1; *why == '\0' && round < 9; round++) {
+        struct report *report = make("192.0.2.1", NULL);
+        report->planned = report->judged = 10;
+        report->failed = unavailable + body;
+        report->reasons[REASON_STATUS] = unavailable;
+        report->reasons[REASON_BODY] = body;
+        ck_assert_int_eq(tally_add(&report->tally, 200, 9 - unavailable), 0); /* one is there */
+        ck_assert(unavailable == 0 || tally_add(&report->tally, 503, unavailable) == 0);
+        bool changed = watch_judge(list, report, round * 60 * NSEC_PER_SEC, why, sizeof why);
+        ck_assert(changed || *why == '\0');
+        report_free(report);
+    }
+    const char *most = strstr(why, "; most often ");
+    ck_assert_ptr_nonnull(most);
+    ck_assert_str_eq(most, wanted);
+}
+
+START_TEST(a_change_is_told_with_what_most_samples_failed_for) {
+    fails_with(2, 7, "; most often for its body");
+    reload("http://shop.test/again", "");
+    fails_with(7, 2, "; most often 503");
+    reload("http://shop.test/", "");
+    fails_with(0, 3, "; most often for its body");
 }
 END_TEST
 
@@ -144,7 +209,9 @@ int main(void) {
     tcase_add_test(tests, a_lookup_with_one_family_unanswered_is_no_news_and_is_not_remembered);
     tcase_add_test(tests, a_family_without_a_route_neither_goes_nor_comes);
     tcase_add_test(tests, a_reload_keeps_what_is_known_of_a_site_that_asks_the_same);
+    tcase_add_test(tests, a_change_says_what_most_samples_failed_for);
     tcase_add_test(tests, a_round_of_before_a_reload_that_asks_otherwise_is_not_judged);
+    tcase_add_test(tests, a_change_is_told_with_what_most_samples_failed_for);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -30,8 +30,8 @@ class CertificateAuthority:
                  "-out", made.certificate)
         return made
 
-    def issue(self, *names, expired=False, self_signed=False):
-        """(certificate, key) for these DNS names and addresses."""
+    def issue(self, *names, expired=False, ends=None, self_signed=False):
+        """(certificate, key) for these DNS names and addresses; `ends` is YYYYMMDDHHMMSSZ."""
         self._serial += 1
         stem = self._lab.path(f"{self._name}-{self._serial}")
         certificate, key, request = stem + ".pem", stem + ".key", stem + ".csr"
@@ -51,7 +51,8 @@ class CertificateAuthority:
         open(stem + ".index", "w", encoding="ascii").close()
         with open(stem + ".serial", "w", encoding="ascii") as file:
             file.write(f"{0x1000 + self._serial:x}\n")
-        dates = ["-startdate", "20200101000000Z", "-enddate", "20210101000000Z"] if expired else []
+        ends = "20210101000000Z" if expired else ends
+        dates = [] if ends is None else ["-startdate", "20200101000000Z", "-enddate", ends]
         _openssl("ca", "-batch", "-notext", "-config", stem + ".cnf", "-cert", self.certificate,
                  "-keyfile", self._key, "-in", request, "-out", certificate, *dates)
         return certificate, key
