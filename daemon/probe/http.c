@@ -454,7 +454,12 @@ static nsec_t between(nsec_t from, nsec_t to) {
 }
 
 /* libcurl's own words, where they say what happened. */
-static const char *words_of(const struct hop *hop, CURLcode code, outcome_t outcome) {
+static const char *words_of(struct hop *hop, CURLcode code, outcome_t outcome) {
+    int error = code == CURLE_COULDNT_CONNECT ? error_of(hop, code) : 0;
+    char *vague = error != 0 ? strstr(hop->error, curl_easy_strerror(code)) : NULL;
+    if (vague != NULL) { /* it says that it could not, not why */
+        snprintf(vague, sizeof hop->error - (size_t)(vague - hop->error), "%s", strerror(error));
+    }
     if (outcome == OUTCOME_TOO_LARGE) {
         return "more than 64 KiB of head";
     }

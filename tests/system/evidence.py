@@ -7,7 +7,8 @@ import subprocess
 import time
 
 from lab import (CertificateAuthority, Daemon, Dnsmasq, Nginx, Origin, Proxy, Recorder, Skip,
-                 add_case, answer, case, configuration, counts, cut, free_port, full_backlog, main)
+                 add_case, answer, case, configuration, counts, cut, free_port, full_backlog, main,
+                 sample)
 
 SECRET = "s3cr3t'\"$x`\\ end"
 PAGE = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-Seen: yes\r\n\r\nhello"
@@ -207,6 +208,12 @@ def a_server_name_a_ca_and_a_minimum_version_are_as_they_were(lab):
 def a_certificate_that_was_not_verified_is_not_verified(lab):
     asked_again(lab, certificate=CertificateAuthority(lab).issue("127.0.0.1"),
                 tls={"verify": False})
+
+
+@case
+def the_words_of_a_refusal_say_that_it_is_one(lab):
+    report = sample("-n", 1, f"http://127.0.0.1:{free_port()}/").reports[0]
+    assert report["evidence"][0]["words"].endswith("Connection refused"), report
 
 
 @case
