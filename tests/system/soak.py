@@ -8,7 +8,7 @@ import signal
 from lab import (CertificateAuthority, Daemon, Haproxy, Nginx, case, check_log, configuration,
                  counts, free_port, main, wait_for)
 
-SECONDS = float(os.environ.get("TALLYD_SOAK_SECONDS", "30"))
+SECONDS = float(os.environ.get("TALLYD_SOAK_SECONDS", "20"))
 SITES = int(os.environ.get("TALLYD_SOAK_SITES", "200"))
 INTERVAL = float(os.environ.get("TALLYD_SOAK_INTERVAL", "3"))
 # of resident memory after the warm-up, which a short run has hardly behind it at its end
