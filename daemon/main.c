@@ -7,11 +7,12 @@
  *   daemon.c     `tallyd run`: the schedule, verdicts (watch.c), reload (reload.c), stop
  *   demo.c       `tallyd demo`: the daemon on an origin of its own
  *   engine.c     what they share: the loops, the order of reports, the writer; sees every folder
- *   base/        clock, log, loop (thread + event base + mailbox), text from outside, URLs
- *   config/      the configuration as a value; the key rows; the YAML reader; what it will cost
- *   probe/       outcomes; one sample by libcurl; its classification; CA stores; the resolver
+ *   base/        clock, log, loop (thread + event base + mailbox), text from outside, URLs, patterns
+ *   config/      the configuration as a value; the key rows; the YAML reader; secrets; what it will cost
+ *   probe/       outcomes; a sample (follow.c) and its hops (http.c), by libcurl; what is asked, what
+ *                came back, whether it will do; files of TLS; kept connections; the resolver
  *   sampling/    the schedule (pure); rounds; the sampling loop
- *   report/      tally, report, verdict, the order of reports (all pure); records
+ *   report/      tally, report, evidence, verdict, the order of reports (all pure); records
  *   output/      formats (a file each), log files, sinks, the writer's loop
  *   service/     signals; the demo's origin
  *

@@ -5,10 +5,10 @@
  *
  * Time: our own stamps. connect ends where libcurl makes the SSL_CTX (https) or asks leave to send
  * the request (http); tls ends at that same leave; the first byte is the first header line of a
- * final answer. The time limit is our own timer as well, so that
- * there is one place where a sample that takes too long ends. When the loop was away for more than a
- * quarter of the limit (a SIGSTOP, a starved CPU) and for that asked late, or was not there to hear
- * the answer, that is our failure, not the site's.
+ * final answer. The time limit is our own timer as well, so that there is one place where a sample
+ * that takes too long ends. When the loop was away for more than a quarter of the limit (a SIGSTOP,
+ * a starved CPU) and for that asked late, or was not there to hear the answer, that is our failure,
+ * not the site's.
  *
  * An answer can be endless in ways that no callback shows (a chunk extension, TLS messages): the kernel's
  * count of received bytes is looked at after each read, and more than any answer needs ends the sample.

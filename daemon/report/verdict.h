@@ -1,6 +1,6 @@
-/* A site's health from its counts. Pure: no clock, no I/O. The rule is design notes' "State": a
- * bucket in fiftieths of a failure, which is the likelihood ratio of 5 % against 0.5 % failing in
- * integers, and a separate rule for down. */
+/* A site's health from its counts. Pure: no clock, no I/O. The rule: a bucket in fiftieths of a
+ * failure, which is the likelihood ratio of 5 % against 0.5 % failing in integers, and a separate
+ * rule for down. */
 #pragma once
 
 #include "base/clock.h"
