@@ -1,6 +1,6 @@
 #include "config/keys.h"
 
-#include "config/value.h"
+#include "config/page.h"
 
 #include <check.h>
 #include <ctype.h>
@@ -234,167 +234,19 @@ START_TEST(the_shipped_example_loads_with_everything_switched_on) {
 }
 END_TEST
 
-/* ---- the table of keys ---- */
-
-static const char *reload_name(enum key_reload reload) {
-    switch (reload) {
-    case KEY_NEXT_ROUND:
-        return "from the next round on";
-    case KEY_NEW_QUESTION:
-        return "from the next round on; the state begins anew";
-    case KEY_NEW_PHASE:
-        return "a new phase; the state stays";
-    case KEY_NEW_SITE:
-        return "it is another site";
-    case KEY_AT_ONCE:
-        return "at once";
-    case KEY_RESTART:
-        return "after a restart";
-    case KEY_LOADING:
-        return "concerns the reading itself";
-    }
-    return NULL;
-}
-
-static void print_number(const struct key *key, int64_t number, FILE *to) {
-    char text[VALUE_TEXT_SIZE];
-    if (key->kind == KEY_DURATION) {
-        value_print_duration(number, text);
-    } else if (key->kind == KEY_SIZE) {
-        value_print_size(number, text);
-    } else {
-        snprintf(text, sizeof text, "%lld", (long long)number);
-    }
-    fputs(text, to);
-}
-
-static void print_value(const struct key *key, FILE *to) {
-    switch (key->kind) {
-    case KEY_DURATION:
-    case KEY_SIZE:
-    case KEY_INTEGER:
-    case KEY_LONG:
-        fputs(key->kind == KEY_DURATION ? "duration, "
-              : key->kind == KEY_SIZE   ? "size, "
-                                        : "number, ",
-              to);
-        print_number(key, key->min, to);
-        fputs(" to ", to);
-        print_number(key, key->max, to);
-        break;
-    case KEY_BOOL:
-        fputs("yes or no", to);
-        break;
-    case KEY_WORD:
-    case KEY_NAME:
-        for (size_t i = 0; key->words[i] != NULL; i++) {
-            fprintf(to, "%s%s", i == 0 ? "" : ", ", key->words[i]);
-        }
-        break;
-    case KEY_TEXT:
-    case KEY_BODY:
-        fprintf(to, "text, at most %lld bytes", (long long)key->max);
-        break;
-    case KEY_PATH:
-    case KEY_BODY_FILE:
-        fputs("path", to);
-        break;
-    case KEY_URL:
-    case KEY_PROXY:
-        fputs("URL", to);
-        break;
-    case KEY_CONNECT:
-        fputs("host and port", to);
-        break;
-    case KEY_STATUS:
-        fputs("status, or a list", to);
-        break;
-    case KEY_TEXTS:
-    case KEY_BODY_RULES:
-        fprintf(to, "text, or a list of at most %lld", (long long)key->max);
-        break;
-    case KEY_SECRET:
-        fputs("secret", to);
-        break;
-    case KEY_LABELS:
-    case KEY_HEADERS:
-    case KEY_HEADER_RULES:
-        fprintf(to, "map of at most %lld names", (long long)key->max);
-        break;
-    case KEY_SECTION:
-        fputs("map of keys", to);
-        break;
-    case KEY_ENTRIES:
-        fputs("list", to);
-        break;
-    }
-}
-
-/* A cell: what a table takes for its own is escaped. */
-static void print_cell(const char *text, FILE *to) {
-    for (; *text != '\0'; text++) {
-        if (*text == '|') {
-            fputc('\\', to);
-        }
-        fputc(*text, to);
-    }
-}
-
-static void print_row(const struct key *key, FILE *to) {
-    bool site_only = (key->places & KEY_SITE) != 0 && (key->places & KEY_DEFAULTS) == 0;
-    fprintf(to, "| %s%s | ", key->name, site_only ? " (not in defaults)" : "");
-    print_value(key, to);
-    if (key->fallback != NULL) {
-        fprintf(to, " | `%s` | ",
-                strncmp(key->fallback, "tallyd/", 7) == 0 ? "tallyd/VERSION" : key->fallback);
-    } else {
-        fprintf(to, " | %s | ", key->computed != NULL ? key->computed : "none");
-    }
-    fprintf(to, "%s | ", reload_name(key->reload));
-    print_cell(key->help, to);
-    fprintf(to, " | `%s: ", key->name);
-    print_cell(key->example, to);
-    fputs("` |\n", to);
-}
-
-/* config/keys.md. A key of several places stands at the last of them. */
-static void print_table(FILE *to) {
-    static const enum key_place order[] = {KEY_TOP,       KEY_SITE,    KEY_REQUEST,   KEY_BASIC,
-                                           KEY_IN_SECRET, KEY_TLS,     KEY_REDIRECTS, KEY_BACKEND,
-                                           KEY_EXPECT,    KEY_IN_RULE, KEY_REPORT,    KEY_RESOLVER};
-    fputs("# The keys of a configuration\n\n"
-          "Each with its example is what `tallyd` was built with: a test compares this page with "
-          "the program's own\ntable and loads every example. Durations, sizes and words are as in "
-          "[tallyd.yaml](tallyd.yaml).\n",
-          to);
-    for (size_t p = 0; p < sizeof order / sizeof order[0]; p++) {
-        const char *name = key_place_name(order[p]);
-        fprintf(to, "\n## %c%s%s\n\n", toupper((unsigned char)name[0]), name + 1,
-                order[p] == KEY_SITE ? " and in defaults" : "");
-        fputs("| key | value | default | a change in a reload | meaning | example |\n"
-              "| --- | --- | --- | --- | --- | --- |\n",
-              to);
-        for (size_t i = 0; i < keys_n; i++) {
-            if ((keys[i].places & order[p]) != 0) {
-                print_row(&keys[i], to);
-            }
-        }
-    }
-}
-
 START_TEST(the_page_of_keys_is_that_of_the_rows) {
     char *wanted = NULL;
     size_t n = 0;
     FILE *to = open_memstream(&wanted, &n);
     ck_assert_ptr_nonnull(to);
-    print_table(to);
+    page_print_markdown(to);
     fclose(to);
     static char page[65536];
     FILE *file = fopen("config/keys.md", "r");
     ck_assert_ptr_nonnull(file);
     page[fread(page, 1, sizeof page - 1, file)] = '\0';
     fclose(file);
-    ck_assert_msg(strcmp(page, wanted) == 0, "it would be: test_keys --print > config/keys.md");
+    ck_assert_msg(strcmp(page, wanted) == 0, "it would be: print_pages --keys > config/keys.md");
     free(wanted);
 }
 END_TEST
@@ -493,11 +345,7 @@ START_TEST(every_example_loads_at_every_place) {
 }
 END_TEST
 
-int main(int argc, char **argv) {
-    if (argc == 2 && strcmp(argv[1], "--print") == 0) {
-        print_table(stdout);
-        return 0;
-    }
+int main(void) {
     Suite *suite = suite_create("keys");
     TCase *tests = tcase_create("keys");
     int n = (int)keys_n;
