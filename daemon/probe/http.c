@@ -87,6 +87,7 @@ struct hop {
     int socket_error;         /* errno of socket(), which libcurl does not pass on, or of the first
                                  read or write that failed under TLS; 0: not known */
     int stale_error;          /* libcurl's errno of an attempt that it repeated */
+    int late_error;           /* what the kernel had to say of the socket when it was closed */
     outcome_t forced;         /* OUTCOME_NONE: as classified */
     const char *forced_words; /* why, where a callback of libcurl's did it; or NULL */
     char error[CURL_ERROR_SIZE];
@@ -158,7 +159,7 @@ static void forget_attempt(struct hop *hop) {
     long error = 0;
     curl_easy_getinfo(hop->easy, CURLINFO_OS_ERRNO, &error);
     hop->stale_error = (int)error;
-    hop->socket_error = 0;
+    hop->socket_error = hop->late_error = 0;
     hop->socket = -1;
     hop->error[0] = '\0';
     hop->connecting = clock_now();
@@ -205,6 +206,21 @@ static void count_received(struct hop *hop) {
     }
 }
 
+/* The kernel may tell of an error (poll: POLLERR) a moment before it says which: libcurl's SO_ERROR
+ * is 0 then, and the errno gets lost (Linux 6.18, an ICMP message that comes while connect() returns;
+ * one connection in some thousands). TCP_INFO takes the socket's lock, so whatever the kernel is in
+ * the middle of is over afterwards. */
+static int ask_error(int fd) {
+    struct tcp_info info;
+    socklen_t size = sizeof info;
+    int error = 0;
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) {
+        return 0;
+    }
+    size = sizeof error;
+    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? error : 0;
+}
+
 /* A libcurl that shuts down TLS in the background may use a socket, and close it, after its sample
  * has ended: so the next two have the lane as argument, and look whose it is. */
 
@@ -212,8 +228,11 @@ static void count_received(struct hop *hop) {
 static int on_close_socket(void *arg, curl_socket_t fd) {
     for (struct hop *hop = *lane_hops(arg); hop != NULL; hop = hop->next) {
         if (hop->socket == fd) {
-            if (hop->answer.first_byte == NSEC_UNKNOWN && !hop->request.site->url.tls) {
-                count_received(hop);
+            if (hop->answer.first_byte == NSEC_UNKNOWN) {
+                if (!hop->request.site->url.tls) {
+                    count_received(hop);
+                }
+                hop->late_error = ask_error(fd);
             }
             hop->socket = -1;
             break;
@@ -418,6 +437,10 @@ static int error_of(const struct hop *hop, CURLcode code) {
     curl_easy_getinfo(hop->easy, CURLINFO_OS_ERRNO, &error);
     if (error == hop->stale_error && code == CURLE_GOT_NOTHING) {
         return 0; /* an end without an error; that of the attempt before had one */
+    }
+    if ((error == 0 || error == hop->stale_error) && code == CURLE_COULDNT_CONNECT &&
+        hop->late_error != 0) {
+        return hop->late_error;
     }
     /* no local port left, and no local address of that family, are one errno */
     if (error == EADDRNOTAVAIL && !route_exists(hop->request.address)) {

@@ -12,6 +12,7 @@
 #include <arpa/inet.h>
 #include <check.h>
 #include <dirent.h>
+#include <dlfcn.h>
 #include <event2/event.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
@@ -402,6 +403,34 @@ START_TEST(silence_is_a_timeout_of_its_phase) {
 }
 END_TEST
 
+/* What Linux does in a moment that no test can bring about at will: poll() tells of an error of which
+ * SO_ERROR knows nothing yet. */
+static bool error_comes_late;
+
+int getsockopt(int fd, int level, int name, void *value, socklen_t *size) {
+    static int (*next)(int, int, int, void *, socklen_t *);
+    if (next == NULL) {
+        *(void **)&next = dlsym(RTLD_NEXT, "getsockopt");
+    }
+    if (error_comes_late && level == SOL_SOCKET && name == SO_ERROR) {
+        error_comes_late = false;
+        memset(value, 0, *size);
+        return 0;
+    }
+    return next(fd, level, name, value, size);
+}
+
+START_TEST(an_error_that_the_kernel_names_late_is_asked_for_again) {
+    struct server server = {.answer = small_answer};
+    server_start(&server);
+    server_stop(&server); /* its port is closed */
+    ask(&server, "/");
+    error_comes_late = true;
+    ck_assert_uint_eq(sample(NULL), OUTCOME_CONNECT_REFUSED);
+    ck_assert(!error_comes_late); /* libcurl did ask */
+}
+END_TEST
+
 START_TEST(samples_in_flight_can_be_ended) {
     struct server server = {.answer = small_answer, .stay = true};
     server_start(&server);
@@ -674,6 +703,7 @@ int main(void) {
     tcase_add_test(tests, phases_add_up_to_less_than_the_whole);
     tcase_add_test(tests, no_prefix_of_an_answer_earns_its_status);
     tcase_add_test(tests, silence_is_a_timeout_of_its_phase);
+    tcase_add_test(tests, an_error_that_the_kernel_names_late_is_asked_for_again);
     tcase_add_test(tests, samples_in_flight_can_be_ended);
     tcase_add_test(tests, a_large_body_is_ended_on_purpose_and_keeps_its_status);
     tcase_add_test(tests, a_large_head_is_too_large);
