@@ -12,16 +12,31 @@ _TEST = re.compile(r"(not )?ok\b\s*(\d+)?\s*-?\s*(.*)")
 _DIRECTIVE = re.compile(r"(.*?)\s*#\s*(skip|todo)\S*\s*(.*)", re.IGNORECASE)
 
 
+LINES, COLUMNS = 40, 600  # of what is told of a failure; where it stands whole, build/results/ has it
+
+
+def shortened(lines):
+    """The beginning and the end of what was said."""
+    if len(lines) > LINES:
+        lines = [*lines[:LINES // 4], "[...]", *lines[-LINES * 3 // 4:]]
+    return [line if len(line) <= COLUMNS else line[:COLUMNS] + " [...]" for line in lines]
+
+
 class Count:
     """What was seen, each case as a name with its test in front."""
 
     def __init__(self):
         self.passed, self.failed, self.skipped = [], [], []  # skipped: (name, why)
+        self.words = {}  # of what failed: the lines that tell of it
 
     def add_tap(self, test, text):
         """Counts the cases of one TAP text, and what was promised but never came."""
-        planned, seen = None, 0
+        planned, seen, telling = None, 0, None
         for line in text.splitlines():
+            if telling is not None and line.startswith("#"):
+                self.words.setdefault(telling, []).append(line)
+                continue
+            telling = None
             plan = re.fullmatch(r"1\.\.(\d+)(\s*#.*)?", line)
             if plan:
                 planned = int(plan.group(1))
@@ -39,6 +54,7 @@ class Count:
             name = f"{test}: {directive.group(1) if directive else found.group(3)}"
             if found.group(1):
                 self.failed.append(name)
+                telling = name
             elif directive:
                 self.skipped.append((name, directive.group(3) or "no reason given"))
             else:
@@ -59,7 +75,12 @@ class Count:
                 continue
             if test["result"] not in ("OK", "SKIP"):
                 # every case passed, and yet: a crash at the end, a leak, the time limit
-                self.failed.append(f"{name}: {test['result']}, status {test.get('returncode')}")
+                self._fail_by_status(name, test)
+
+    def _fail_by_status(self, name, test):
+        name = f"{name}: {test['result']}, status {test.get('returncode')}"
+        self.failed.append(name)
+        self.words[name] = (test.get("stdout", "") + "\n" + test.get("stderr", "")).splitlines()
 
     def add_status(self, label, text):
         """Counts a testlog.json of tests that tell by their exit status alone."""
@@ -71,13 +92,15 @@ class Count:
             elif test["result"] == "SKIP":
                 self.skipped.append((name, "it says so by its exit status"))
             else:
-                self.failed.append(f"{name}: {test['result']}, status {test.get('returncode')}")
+                self._fail_by_status(name, test)
 
     def print(self, to):
         for name, why in self.skipped:
             print(f"skipped  {name}: {why}", file=to)
         for name in self.failed:
             print(f"FAILED   {name}", file=to)
+            for line in shortened(self.words.get(name, [])):
+                print(f"         {line}", file=to)
         print(f"{len(self.passed)} passed, {len(self.failed)} failed, {len(self.skipped)} skipped",
               file=to)
 

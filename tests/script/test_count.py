@@ -70,6 +70,20 @@ def a_test_that_tells_by_its_exit_status_is_one_case(_lab):
 
 
 @case
+def what_failed_is_told_beside_its_name(_lab):
+    count = Count()
+    count.add_meson("gcc", meson("1..3\nok 1 - p\n# of p\nnot ok 2 - q\n# why\n" + "# x\n" * 100 +
+                                 "# because\nok 3 - r\n# of r\n", "FAIL", 1))
+    count.add_meson("gcc", meson("1..1\nok 1 - p\nboom\n", "ERROR", -6))
+    text = io.StringIO()
+    count.print(text)
+    told = [line.strip() for line in text.getvalue().splitlines()]
+    assert told[0] == "FAILED   gcc: x: q" and told[1] == "# why" and "# because" in told, told
+    assert "boom" in told and "# of p" not in told and "# of r" not in told, told
+    assert told.count("# x") < 50 and "[...]" in told, told
+
+
+@case
 def good_runs_end_with_status_0_and_empty_ones_do_not(_lab):
     count = Count()
     assert count.status() == 1
