@@ -4,6 +4,7 @@ tallyd's own table have a test in which a real socket brings them about."""
 
 import collections
 import itertools
+import os
 import socket
 import ssl
 import time
@@ -18,7 +19,7 @@ from .tallyd import Daemon, Running, configuration
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-TIMES = 100
+TIMES = int(os.environ.get("TALLYD_SAMPLES", "100"))  # a multiple of 10
 IN_FLIGHT = (1, 50)
 PACE_S = 0.05  # from one of many processes to the next, so that their starting delays none of them
 
