@@ -12,7 +12,7 @@ _TEST = re.compile(r"(not )?ok\b\s*(\d+)?\s*-?\s*(.*)")
 _DIRECTIVE = re.compile(r"(.*?)\s*#\s*(skip|todo)\S*\s*(.*)", re.IGNORECASE)
 
 
-LINES, COLUMNS = 40, 600  # of what is told of a failure; where it stands whole, build/results/ has it
+LINES, COLUMNS = 40, 600  # of what is told of a failure; build/results/ has it whole
 
 
 def shortened(lines):
