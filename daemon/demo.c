@@ -42,6 +42,9 @@ static void usage(void) {
         "the configuration changes and is reloaded by SIGHUP. Ends by itself after S seconds (20),\n"
         "or with Ctrl-C.\n"
         "\n"
+        "  -s, --seconds S  how long; a bare number is seconds\n"
+        "  -h, --help       this text\n"
+        "\n"
         "exit status: 0; 2 wrong usage; 3 something could not be had.\n",
         stdout);
 }

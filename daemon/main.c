@@ -87,19 +87,44 @@ static int check(const char *path) {
     return status;
 }
 
-/* `run` and `check` take the same arguments. */
-static int with_config(int argc, char **argv, const char *help, int (*command)(const char *path)) {
-    static const struct option options[] = {
+/* The names alone, for shells that complete them. */
+static int check_names(const char *path) {
+    signals_release();
+    struct config *config = NULL;
+    struct config_messages messages = {0};
+    int r = config_load(path, &messages, &config);
+    config_messages_print(&messages, stderr);
+    config_messages_clear(&messages);
+    if (r != 0) {
+        return EXIT_USAGE;
+    }
+    for (size_t i = 0; i < config->n_sites; i++) {
+        puts(config->sites[i].name);
+    }
+    config_unref(config);
+    return EXIT_OK;
+}
+
+/* `run` and `check` take the same arguments, but that `check` has --names (`names` is not NULL). */
+static int with_config(int argc, char **argv, const char *help, int (*command)(const char *path),
+                       int (*names)(const char *path)) {
+    static const struct option all[] = {
+        {"names", no_argument, NULL, 'N'},
         {"config", required_argument, NULL, 'c'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
+    const struct option *options = names != NULL ? all : all + 1;
     const char *path = NULL;
     int c;
     while ((c = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
         if (c == 'h') {
             fputs(help, stdout);
             return EXIT_OK;
+        }
+        if (c == 'N') {
+            command = names;
+            continue;
         }
         if (c != 'c') {
             fprintf(stderr, "%s --help says what there is\n", argv[0]);
@@ -127,17 +152,22 @@ static const char run_help[] =
     "changes. SIGUSR1 reopens the log files. After SIGTERM no sample starts any more\n"
     "and those in flight end; a second one stops at once.\n"
     "\n"
-    "Every key is shown in tallyd.yaml, in share/doc/tallyd or the source's config/.\n"
+    "  -c, --config FILE  the configuration; tallyd.yaml(5) tells of every key\n"
+    "  -h, --help         this text\n"
     "\n"
     "exit status: 0 stopped cleanly; 2 FILE cannot be used; 3 a log file is locked\n"
     "or not ours, or records could not be written.\n";
 
 static const char check_help[] =
-    "usage: tallyd check -c FILE\n"
+    "usage: tallyd check [--names] -c FILE\n"
     "\n"
     "Reads FILE as `tallyd run` would and starts nothing. Says everything that is\n"
     "wrong with it, or what it will cost: requests, bytes, log, descriptors, memory,\n"
     "and how long a report can wait.\n"
+    "\n"
+    "  -c, --config FILE  the configuration\n"
+    "      --names        print the names of its sites instead, one a line\n"
+    "  -h, --help         this text\n"
     "\n"
     "exit status: 0 FILE can be used, perhaps with warnings; 2 it cannot; 3 the\n"
     "output failed.\n";
@@ -153,10 +183,10 @@ static int dispatch(int argc, char **argv) {
         return sample_main(argc - 1, argv + 1);
     }
     if (strcmp(command, "run") == 0) {
-        return with_config(argc - 1, argv + 1, run_help, daemon_run);
+        return with_config(argc - 1, argv + 1, run_help, daemon_run, NULL);
     }
     if (strcmp(command, "check") == 0) {
-        return with_config(argc - 1, argv + 1, check_help, check);
+        return with_config(argc - 1, argv + 1, check_help, check, check_names);
     }
     if (strcmp(command, "demo") == 0) {
         return demo_main(argc - 1, argv + 1);

@@ -31,6 +31,19 @@ def a_good_file_gives_a_plan_on_stdout_and_status_0(lab):
 
 
 @case
+def the_names_of_all_sites_are_told_in_their_order(lab):
+    path = lab.write("tallyd.yaml", GOOD + "  - { name: off and on, url: 'http://a/', "
+                                           "enabled: no }\n")
+    done = run_tallyd("check", "--names", "-c", path)
+    assert done.out == "http://127.0.0.1/\nshop\noff and on\n", done
+    assert done.status == 0 and done.err == "", done
+    done = run_tallyd("check", "--names", "-c", lab.write("bad.yaml", "sites: []\n"))
+    assert done.status == 2 and done.out == "" and done.err != "", done
+    done = run_tallyd("run", "--names", "-c", path)
+    assert done.status == 2 and "names" in done.err, done
+
+
+@case
 def every_error_is_told_on_stderr_with_its_place(lab):
     path, done = check(lab, "defaults:\n  intervall: 5s\n  samples: many\nsites:\n"
                             "  - ftp://127.0.0.1/\n  - name: x\n    url: http://127.0.0.1/\n"
