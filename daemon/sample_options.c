@@ -131,6 +131,7 @@ static void help(void) {
           "  -4, --ipv4             IPv4 addresses only; -6, --ipv6 likewise\n"
           "      --site NAME        a site of the configuration -c FILE; more than once for\n"
           "                         several; implies -v\n"
+          "  -c, --config FILE      that configuration\n"
           "\n"
           "the report\n"
           "  -v, --verbose          who saw what as a matrix, times, and of what failed a\n"

@@ -1,14 +1,16 @@
 """The manual: it is well formed, it says what the program says, and its examples are true."""
 
+import json
 import os
 import re
 import subprocess
 
-from lab import case, main, run_tallyd
+from lab import TALLYD, case, main, run_tallyd
+from lab.shells import bash_options, zsh_options
 
-PAGES = os.environ.get("TALLYD_PAGES") or os.path.dirname(
-    os.environ.get("TALLYD", "build/gcc/tallyd"))
-NAMES = ("tallyd.yaml.5",)
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
+PAGES = os.environ.get("TALLYD_PAGES") or os.path.dirname(TALLYD)
+NAMES = ("tallyd.8", "tallyd.yaml.5")
 
 
 def source(name):
@@ -58,6 +60,97 @@ def every_configuration_in_the_manual_is_one(lab):
         path = lab.write("tallyd.yaml", text)
         done = run_tallyd("check", "-c", path, env={**os.environ, "CREDENTIALS_DIRECTORY": lab.dir})
         assert done.status == 0, (text, done)
+
+
+# Where the options of each command are read.
+SOURCES = {"sample": "daemon/sample_options.c", "run": "daemon/main.c", "check": "daemon/main.c",
+           "demo": "daemon/demo.c"}
+
+
+def manual_options(command):
+    """Those of the items of the command's section."""
+    section = re.search(rf"(?ms)^\.Ss tallyd {command}\n(.*?)(?=^\.S[sh] )",
+                        source("tallyd.8")).group(1)
+    items = "\n".join(re.findall(r"(?m)^\.It (Fl .*)$", section))
+    return {"--" + name for name in re.findall(r"Fl Fl ([a-z0-9-]+)", items)} | \
+        {"-" + name for name in re.findall(r"Fl (\w)(?= |$)", items.replace("Fl Fl", ""))}
+
+
+def help_options(command):
+    words = run_tallyd(command, "--help").out
+    return set(re.findall(r"(?<![^\s\[])--?[A-Za-z0-9][a-z0-9-]*", words))
+
+
+@case
+def every_option_is_in_help_manual_and_completions_and_no_other(_lab):
+    for command, path in SOURCES.items():
+        there = help_options(command)
+        with open(os.path.join(ROOT, path), encoding="utf-8") as file:
+            taken = {"--" + name for name in
+                     re.findall(r'\{"([a-z0-9-]+)", \w+_argument, NULL,', file.read())}
+        if command == "run":
+            taken -= {"--names"}
+        refused = {"-u", "--user"} if command == "sample" else set()
+        assert taken - refused == {name for name in there if name.startswith("--")}, \
+            (command, taken, there)
+        for where, options in (("tallyd(8)", manual_options(command) - refused),
+                               ("bash", bash_options(command)), ("zsh", zsh_options(command))):
+            assert options == there, (command, where, sorted(options ^ there))
+
+
+@case
+def every_command_is_in_help_and_manual(_lab):
+    commands = set(re.findall(r"(?m)^  (\w+)", run_tallyd("--help").out))
+    assert commands == set(SOURCES), commands
+    sections = set(re.findall(r"(?m)^\.Ss tallyd (\w+)", source("tallyd.8")))
+    assert sections == commands, sections
+    synopsis = set(re.findall(r"(?m)^\.Cm (\w+)",
+                              source("tallyd.8").split(".Sh DESCRIPTION")[0]))
+    assert synopsis == commands, synopsis
+
+
+def names_in(page, section):
+    text = re.search(rf"(?ms)^\.Sh {section}\n(.*?)(?=^\.Sh )", source(page)).group(1)
+    return set(re.findall(r"\w+", " ".join(re.findall(r"(?m)^\.(?:It )?(?:Cm|Pq Cm) (.*)", text))))
+
+
+@case
+def every_field_of_a_record_is_in_the_manual(_lab):
+    fields = set()
+
+    def collect(value):
+        for name, inner in value.items():
+            if re.fullmatch(r"[a-z]\w*", name):  # not an address
+                fields.add(name)
+            if name in ("labels", "codes", "errors", "reasons", "backends"):
+                continue  # with names of their own
+            for one in inner if isinstance(inner, list) else [inner]:
+                if isinstance(one, dict):
+                    collect(one)
+    for name in ("log.json", "sample.json"):
+        with open(os.path.join(ROOT, "tests/golden", name), encoding="utf-8") as file:
+            for line in file:
+                collect(json.loads(line))
+    missing = fields - names_in("tallyd.8", "RECORDS")
+    assert not missing and len(fields) > 40, (missing, fields)
+
+
+@case
+def the_commands_in_the_manual_are_taken(lab):
+    """Without a network: whether a site can be reached is not the point, their options are."""
+    lab.write("tallyd.yaml", "sites: [ { name: shop, url: 'http://127.0.0.1:1/' } ]\n")
+    lab.write("urls.txt", "http://127.0.0.1:1/\n")
+    commands = [command for text in literals("tallyd.8", "EXAMPLES")
+                for command in text.replace("\\\n", "").splitlines()]
+    assert len(commands) >= 8, commands
+    for command in commands:
+        done = subprocess.run(
+            ["unshare", *([] if os.geteuid() == 0 else ["-r"]), "--net", "sh", "-c",
+             f"ip link set lo up && {command.replace('tallyd ', TALLYD + ' ', 1)}"],
+            cwd=lab.dir, capture_output=True, text=True, check=False, timeout=60)
+        quiet = command.startswith(("tallyd check", "tallyd demo"))
+        assert done.returncode in ((0,) if quiet else (1, 3)), (command, done)
+        assert done.stdout, (command, done)
 
 
 main()
