@@ -319,8 +319,9 @@ def many_sites_together_keep_a_bounded_number_of_descriptors(lab):
                      interval="2s", samples=2)
     daemon.wait_for(lambda: len({r["site"] for r in daemon.reports()}) == 400, "all", 60)
     daemon.wait_for_reports(400)
-    assert daemon.fds() < 512 + 100, daemon.fds()  # CONNECTIONS_KEPT_MOST, and what else there is
-    assert daemon.fds() > 300, daemon.fds()
+    # CONNECTIONS_KEPT_MOST, and what else there is; beside what is in flight at the moment
+    daemon.wait_for(lambda: 300 < daemon.fds() < 512 + 100,
+                    lambda: f"not too many descriptors, which are {daemon.fds()}")
     totals(daemon.stop())
 
 
