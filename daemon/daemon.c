@@ -96,9 +96,10 @@ static void on_timer(evutil_socket_t fd, short what, void *arg) {
 static void on_closed(const struct round *round, struct report *report, void *arg) {
     struct daemon *daemon = arg;
     nsec_t now = clock_now();
-    char why[200];
-    if (report != NULL && watch_judge(daemon->watched, report, round->began, why, sizeof why)) {
-        engine_event(daemon->engine, report->site, report->config, &report->verdict, why);
+    struct change change;
+    if (report != NULL &&
+        watch_judge(daemon->watched, report, round->began, clock_wall_now(), &change)) {
+        engine_event(daemon->engine, report->site, report->config, &change);
     }
     schedule_done(daemon->schedule, round->site->name, now);
     begin_due(daemon);

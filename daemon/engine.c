@@ -167,9 +167,8 @@ int engine_begin(struct engine *engine, const struct engine_begin *begin) {
 }
 
 void engine_event(struct engine *engine, const struct site *site, struct config *config,
-                  const struct verdict_result *change, const char *why) {
-    struct record *record =
-        record_new_event(config, site, clock_wall_now(), change->from, change->to, why);
+                  const struct change *change) {
+    struct record *record = record_new_event(config, site, change);
     if (record == NULL) {
         log_error("out of memory: an event of %s is lost", site->name);
         return;

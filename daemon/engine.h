@@ -4,6 +4,7 @@
 #pragma once
 
 #include "config/config.h"
+#include "report/change.h"
 #include "report/report.h"
 #include "sampling/round.h"
 
@@ -60,7 +61,7 @@ int engine_begin(struct engine *engine, const struct engine_begin *begin);
 
 /* A state change: written at once, never waiting for the order of reports. */
 void engine_event(struct engine *engine, const struct site *site, struct config *config,
-                  const struct verdict_result *change, const char *why);
+                  const struct change *change);
 
 /* Takes a new configuration and new trust stores into use, or nothing of it. First the sinks are
  * prepared; then `apply` lets the owner do its own part, which can still fail (-errno, nothing

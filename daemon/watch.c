@@ -3,7 +3,6 @@
  * route for is left out of the comparison, as it is out of the round. */
 #include "watch.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +15,7 @@ struct known {
 
 struct watch {
     struct verdict verdict;
+    nsec_t wall_since; /* when its state began; NSEC_UNKNOWN: before anybody looked */
     struct known known;
 };
 
@@ -111,11 +111,13 @@ struct watch_list *watch_list_new(struct config *config, const struct watch_list
         if (old != NULL && config_same_question(old, site)) {
             const struct watch *watch = &before->watches[index_of(before, old)];
             list->watches[i].verdict = watch->verdict;
+            list->watches[i].wall_since = watch->wall_since;
             if (old->family == site->family) {
                 list->watches[i].known = known_copy(&watch->known);
             }
         } else {
             verdict_init(&list->watches[i].verdict);
+            list->watches[i].wall_since = NSEC_UNKNOWN;
         }
     }
     return list;
@@ -132,42 +134,8 @@ void watch_list_free(struct watch_list *list) {
     free(list);
 }
 
-/* What most of the failed samples failed for: an outcome that tells by itself, or a reason. */
-static void name_most(const struct report *report, char *ret_text, size_t size) {
-    unsigned most = 0;
-    *ret_text = '\0';
-    for (size_t i = 0; i < report->tally.n; i++) {
-        const struct tally_row *row = &report->tally.rows[i];
-        bool met = outcome_is_status(row->outcome) &&
-                   status_set_has(report->site->expect.status, row->outcome);
-        if (met || !outcome_is_judged(row->outcome) || row->count <= most) {
-            continue;
-        }
-        most = row->count;
-        if (outcome_is_status(row->outcome)) {
-            snprintf(ret_text, size, "; most often %u", row->outcome);
-        } else {
-            snprintf(ret_text, size, "; most often %s", outcome_class_name(row->outcome));
-        }
-    }
-    for (unsigned i = REASON_STATUS + 1; i < REASON_COUNT; i++) {
-        if (report->reasons[i] > most) {
-            most = report->reasons[i];
-            snprintf(ret_text, size, "; most often for its %s", reason_name((enum reason)i));
-        }
-    }
-}
-
-static void explain(const struct report *report, char *ret_why, size_t why_size) {
-    const struct verdict_result *verdict = &report->verdict;
-    char most[64];
-    name_most(report, most, sizeof most);
-    snprintf(ret_why, why_size, "%u of %u samples failed in this round, %u of %u lately%s",
-             report->failed, report->judged, verdict->window_failed, verdict->window_samples, most);
-}
-
-bool watch_judge(struct watch_list *list, struct report *report, nsec_t began, char *ret_why,
-                 size_t why_size) {
+bool watch_judge(struct watch_list *list, struct report *report, nsec_t began, nsec_t wall_now,
+                 struct change *ret_change) {
     const struct site *site = config_find(list->config, report->site->name);
     if (site == NULL || !config_same_question(site, report->site)) {
         return false;
@@ -177,9 +145,13 @@ bool watch_judge(struct watch_list *list, struct report *report, nsec_t began, c
     verdict_judge(&watch->verdict, began, site->interval, report->planned, report->judged,
                   report->failed, &report->verdict);
     report->has_verdict = true;
+    nsec_t wall_since = watch->wall_since;
+    if (report->verdict.from != report->verdict.to) {
+        watch->wall_since = wall_now;
+    }
     if (!verdict_is_change(&report->verdict)) {
         return false;
     }
-    explain(report, ret_why, why_size);
+    change_init(ret_change, report, wall_now, wall_since);
     return true;
 }

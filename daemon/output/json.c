@@ -67,10 +67,10 @@ static void set_duration(struct builder *builder, const char *key, nsec_t durati
     }
 }
 
-static void set_time(struct builder *builder, nsec_t wall_time) {
+static void set_time(struct builder *builder, const char *key, nsec_t wall_time) {
     char time[FORMAT_TIME_BYTES];
     format_time(wall_time, time);
-    set(builder, "time", json_string(time));
+    set(builder, key, json_string(time));
 }
 
 /* What every record begins with. */
@@ -83,7 +83,7 @@ static struct builder build_record(const char *kind, nsec_t wall_time,
         set_string(&record, "boot", place->boot);
         set_integer(&record, "seq", place->seq);
     }
-    set_time(&record, wall_time);
+    set_time(&record, "time", wall_time);
     return record;
 }
 
@@ -327,11 +327,20 @@ static int json_report(const struct report *report, const struct format_place *p
 
 static int json_event(const struct event_record *event, const struct format_place *place,
                       FILE *to) {
-    struct builder record = build_record("event", event->wall_time, place);
+    const struct change *change = &event->change;
+    struct builder record = build_record("event", change->wall_time, place);
     set_string(&record, "site", event->site->name);
-    set(&record, "from", json_string(state_name(event->from)));
-    set(&record, "to", json_string(state_name(event->to)));
-    set_string(&record, "why", event->why);
+    set_string(&record, "url", event->site->url_given);
+    set_labels(&record, event->site);
+    if (change->round > 0) {
+        set_integer(&record, "round", change->round);
+    }
+    set(&record, "from", json_string(state_name(change->from)));
+    set(&record, "to", json_string(state_name(change->to)));
+    if (change->wall_since != NSEC_UNKNOWN) {
+        set_time(&record, "since", change->wall_since);
+    }
+    set_string(&record, "why", change->why);
     return finish(&record, to);
 }
 

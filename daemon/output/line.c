@@ -161,14 +161,23 @@ static int line_report(const struct report *report, const struct format_place *p
 
 static int line_event(const struct event_record *event, const struct format_place *place,
                       FILE *to) {
-    put_start(to, event->wall_time, place);
+    const struct change *change = &event->change;
+    put_start(to, change->wall_time, place);
     fputs(" record=event", to);
     int r = put_value(to, "site", event->site->name);
     if (r < 0) {
         return r;
     }
-    fprintf(to, " from=%s to=%s", state_name(event->from), state_name(event->to));
-    r = put_value(to, "why", event->why);
+    fprintf(to, " from=%s to=%s", state_name(change->from), state_name(change->to));
+    if (change->wall_since != NSEC_UNKNOWN) {
+        char since[FORMAT_TIME_BYTES];
+        format_time(change->wall_since, since);
+        fprintf(to, " since=%s", since);
+    }
+    if (change->round > 0) {
+        fprintf(to, " round=%" PRIu64, change->round);
+    }
+    r = put_value(to, "why", change->why);
     fputc('\n', to);
     return r;
 }

@@ -26,18 +26,17 @@ struct record *record_new_report(struct report *report) {
     return record;
 }
 
-struct record *record_new_event(struct config *config, const struct site *site, nsec_t wall_time,
-                                enum state from, enum state to, const char *why) {
+struct record *record_new_event(struct config *config, const struct site *site,
+                                const struct change *change) {
     struct record *record = record_new(RECORD_EVENT);
     if (record == NULL) {
         return NULL;
     }
     record->event.config = config_ref(config);
     record->event.site = site;
-    record->event.wall_time = wall_time;
-    record->event.from = from;
-    record->event.to = to;
-    text_escape(why, strlen(why), record->event.why, sizeof record->event.why);
+    record->event.change = *change;
+    text_escape(change->why, strlen(change->why), record->event.change.why,
+                sizeof record->event.change.why);
     return record;
 }
 

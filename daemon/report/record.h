@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/loop.h"
+#include "report/change.h"
 #include "report/report.h"
 
 enum record_kind {
@@ -13,9 +14,7 @@ enum record_kind {
 struct event_record {
     struct config *config; /* a reference */
     const struct site *site;
-    nsec_t wall_time;
-    enum state from, to;
-    char why[200]; /* a sentence with the numbers, already safe */
+    struct change change; /* its sentence already safe */
 };
 
 struct record {
@@ -30,8 +29,8 @@ struct record {
 };
 
 struct record *record_new_report(struct report *report); /* takes it over, also on failure: NULL */
-struct record *record_new_event(struct config *config, const struct site *site, nsec_t wall_time,
-                                enum state from, enum state to, const char *why);
+struct record *record_new_event(struct config *config, const struct site *site,
+                                const struct change *change);
 void record_free(struct record *record);
 
 /* Whether a sink with that filter shows the record. */

@@ -5,6 +5,7 @@
 #include "report/record.h"
 
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,6 +31,23 @@ static inline struct report *make_report(const struct site *site, uint64_t round
     }
     tally_init(&report->tally);
     return report;
+}
+
+/* A change in round 9, of a state that had begun an hour before; NULL: out of memory. */
+static inline struct record *make_event(const struct site *site, enum state from, enum state to,
+                                        const char *why) {
+    struct change change = {
+        .from = from,
+        .to = to,
+        .wall_time = MAKE_TIME,
+        .wall_since = MAKE_TIME - 3600 * NSEC_PER_SEC,
+        .round = 9,
+        .planned = 20,
+        .judged = 20,
+        .failed = 2,
+    };
+    snprintf(change.why, sizeof change.why, "%s", why);
+    return record_new_event(&make_config, site, &change);
 }
 
 /* A small one: a single sample that got 200, or 503. */

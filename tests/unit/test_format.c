@@ -245,8 +245,7 @@ static char *write_all(const struct format *format, bool with_places) {
     struct format_loss loss = {.wall_time = MAKE_TIME, .why = "a torn line"};
     if (format->has_places && with_places) {
         struct record *record =
-            record_new_event(&make_config, &shop, MAKE_TIME, STATE_UP, STATE_DEGRADED,
-                             "2 of 20 failed \xe2\x80\xa8 in round 9");
+            make_event(&shop, STATE_UP, STATE_DEGRADED, "2 of 20 failed \xe2\x80\xa8 in round 9");
         ck_assert_int_eq(format->event(&record->event, place, to), 0);
         numbered.seq++;
         record_free(record);

@@ -22,19 +22,20 @@ START_TEST(a_record_owns_its_report_and_gives_back_the_configuration) {
 END_TEST
 
 START_TEST(an_event_holds_the_configuration_and_a_safe_sentence) {
-    char why[400];
+    char why[CHANGE_WHY_BYTES];
     memset(why, 'w', sizeof why - 1);
     why[sizeof why - 1] = '\0';
     memcpy(why, "2 of\n20", 7);
-    struct record *record =
-        record_new_event(&make_config, &site, MAKE_TIME, STATE_UP, STATE_DOWN, why);
+    struct record *record = make_event(&site, STATE_UP, STATE_DOWN, why);
     ck_assert_ptr_nonnull(record);
     ck_assert_uint_eq(config_refs, 1);
-    ck_assert_int_eq(record->event.from, STATE_UP);
-    ck_assert_int_eq(record->event.to, STATE_DOWN);
-    ck_assert_int_eq(record->event.wall_time, MAKE_TIME);
-    ck_assert_int_eq(strncmp(record->event.why, "2 of\\x0a20w", 11), 0);
-    ck_assert_uint_eq(strlen(record->event.why), sizeof record->event.why - 1);
+    const struct change *change = &record->event.change;
+    ck_assert_int_eq(change->from, STATE_UP);
+    ck_assert_int_eq(change->to, STATE_DOWN);
+    ck_assert_int_eq(change->wall_time, MAKE_TIME);
+    ck_assert_uint_eq(change->round, 9);
+    ck_assert_int_eq(strncmp(change->why, "2 of\\x0a20w", 11), 0);
+    ck_assert_uint_eq(strlen(change->why), sizeof change->why - 1);
     record_free(record);
     ck_assert_uint_eq(config_refs, 0);
 }
@@ -49,8 +50,7 @@ START_TEST(without_memory_there_is_no_record_and_nothing_is_kept) {
     ck_assert_ptr_null(record_new_report(report));
     ck_assert_uint_eq(config_refs, 0);
     memory_left = 0;
-    ck_assert_ptr_null(
-        record_new_event(&make_config, &site, MAKE_TIME, STATE_UP, STATE_DOWN, "why"));
+    ck_assert_ptr_null(make_event(&site, STATE_UP, STATE_DOWN, "why"));
     ck_assert_uint_eq(config_refs, 0);
 }
 END_TEST
@@ -58,8 +58,7 @@ END_TEST
 START_TEST(only_chooses_by_failures_and_by_changes) {
     struct record *good = make_record(&site, 1, false), *bad = make_record(&site, 2, true),
                   *changed = make_record(&site, 3, false),
-                  *event =
-                      record_new_event(&make_config, &site, MAKE_TIME, STATE_UP, STATE_DOWN, "why");
+                  *event = make_event(&site, STATE_UP, STATE_DOWN, "why");
     good->report->has_verdict = bad->report->has_verdict = changed->report->has_verdict = true;
     good->report->verdict.from = good->report->verdict.to = STATE_UP;
     bad->report->verdict.from = bad->report->verdict.to = STATE_DEGRADED;

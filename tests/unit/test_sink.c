@@ -143,7 +143,7 @@ START_TEST(records_are_numbered_from_one_and_given_back) {
     const char *path = scratch("log");
     struct sink *sink = open_sink(path, "json", SINK_ONLY_ALL);
     push(sink, 1, 50);
-    push_record(sink, record_new_event(&make_config, &site, MAKE_TIME, STATE_UP, STATE_DOWN, "x"));
+    push_record(sink, make_event(&site, STATE_UP, STATE_DOWN, "x"));
     push(sink, 51, 100);
     ck_assert(sink_is_settled(sink));
     ck_assert_uint_eq(config_refs, 0);
@@ -474,8 +474,8 @@ START_TEST(a_log_that_becomes_text_drops_waiting_events_and_takes_no_numbers) {
     struct sink *sink = open_sink(path, "json", SINK_ONLY_ALL);
     push(sink, 1, 1);
     limit_files(size_of(path));
-    push_record(sink, record_new_event(&make_config, &site, MAKE_TIME, STATE_UP, STATE_DOWN, "x"));
-    push_record(sink, record_new_event(&make_config, &site, MAKE_TIME, STATE_UP, STATE_DOWN, "x"));
+    push_record(sink, make_event(&site, STATE_UP, STATE_DOWN, "x"));
+    push_record(sink, make_event(&site, STATE_UP, STATE_DOWN, "x"));
     push(sink, 2, 2);
     sink_activate(sink, &format_text, SINK_ONLY_ALL);
     lift_limit();

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define WALL (INT64_C(1795341960) * NSEC_PER_SEC)
+
 static struct config *config;
 static struct watch_list *list;
 
@@ -58,8 +60,9 @@ static struct report *make(const char *first, ...) {
 
 /* Judges and frees it: what appeared and went must be these, separated by spaces. */
 static void judged(struct report *report, const char *appeared, const char *gone) {
-    char why[200], seen[2][512] = {"", ""};
-    ck_assert(!watch_judge(list, report, 1, why, sizeof why));
+    struct change change;
+    char seen[2][512] = {"", ""};
+    ck_assert(!watch_judge(list, report, 1, WALL, &change));
     for (size_t i = 0; i < report->n_appeared; i++) {
         snprintf(seen[0] + strlen(seen[0]), 64, "%s%s", i > 0 ? " " : "", report->appeared[i]);
     }
@@ -134,35 +137,73 @@ static struct report *make_bad(outcome_t first, unsigned n, outcome_t second) {
 }
 
 START_TEST(a_change_says_what_most_samples_failed_for) {
-    char why[200];
+    struct change change;
     struct report *report = make_bad(OUTCOME_RESET, 11, 503);
     report->reasons[REASON_ERROR] = 11;
     report->reasons[REASON_STATUS] = 9;
-    ck_assert(!watch_judge(list, report, 1, why, sizeof why));
+    ck_assert(!watch_judge(list, report, 1, WALL, &change));
     report_free(report);
     report = make_bad(200, 12, 503);
     report->reasons[REASON_STATUS] = 8;
     report->reasons[REASON_BODY] = 12;
-    ck_assert(watch_judge(list, report, 60 * NSEC_PER_SEC, why, sizeof why));
-    ck_assert_str_eq(why, "20 of 20 samples failed in this round, 40 of 40 lately; most often for "
-                          "its body");
+    ck_assert(watch_judge(list, report, 60 * NSEC_PER_SEC, WALL, &change));
+    ck_assert_str_eq(change.why,
+                     "20 of 20 samples failed in this round, 40 of 40 lately; most often for "
+                     "its body");
     report_free(report);
 
     reload("http://shop.test/other", "");
     for (int i = 0; i < 2; i++) {
         report = make_bad(OUTCOME_RESET, 11, 503);
-        ck_assert_int_eq(watch_judge(list, report, 60 * NSEC_PER_SEC, why, sizeof why), i == 1);
+        ck_assert_int_eq(watch_judge(list, report, 60 * NSEC_PER_SEC, WALL, &change), i == 1);
         report_free(report);
     }
-    ck_assert_ptr_nonnull(strstr(why, "; most often reset"));
+    ck_assert_ptr_nonnull(strstr(change.why, "; most often reset"));
+}
+END_TEST
+
+/* Judges a round of 20 at that time, of which so many failed; true: a change. */
+static bool judge_at(nsec_t wall_now, unsigned failed, struct change *ret_change) {
+    static uint64_t number;
+    struct report *report = make("192.0.2.1", NULL);
+    report->round = ++number;
+    report->planned = report->judged = 20;
+    report->failed = report->reasons[REASON_STATUS] = failed;
+    bool changed =
+        watch_judge(list, report, (nsec_t)number * 60 * NSEC_PER_SEC, wall_now, ret_change);
+    ck_assert(!changed || ret_change->round == number);
+    report_free(report);
+    return changed;
+}
+
+START_TEST(a_change_says_since_when_the_state_that_ended_was) {
+    struct change change;
+    ck_assert(!judge_at(WALL, 20, &change));
+    ck_assert(judge_at(WALL + 1, 20, &change)); /* before that nobody had looked */
+    ck_assert_int_eq(change.from, STATE_UNKNOWN);
+    ck_assert_int_eq(change.to, STATE_DOWN);
+    ck_assert_int_eq(change.wall_time, WALL + 1);
+    ck_assert_int_eq(change.wall_since, NSEC_UNKNOWN);
+    ck_assert(!judge_at(WALL + 2, 0, &change));
+    reload("http://shop.test/", ", samples: 3");
+    ck_assert(judge_at(WALL + 3, 0, &change));
+    ck_assert_int_eq(change.from, STATE_DOWN);
+    ck_assert_int_eq(change.wall_since, WALL + 1);
+
+    reload("http://shop.test/other", "");
+    ck_assert(!judge_at(WALL + 4, 0, &change)); /* up at first: no event, but its beginning */
+    ck_assert(!judge_at(WALL + 5, 20, &change));
+    ck_assert(judge_at(WALL + 6, 20, &change));
+    ck_assert_int_eq(change.from, STATE_UP);
+    ck_assert_int_eq(change.wall_since, WALL + 4);
 }
 END_TEST
 
 START_TEST(a_round_of_before_a_reload_that_asks_otherwise_is_not_judged) {
     struct report *late = make("192.0.2.1", NULL);
     reload("http://shop.test/other", "");
-    char why[200];
-    ck_assert(!watch_judge(list, late, 1, why, sizeof why));
+    struct change change;
+    ck_assert(!watch_judge(list, late, 1, WALL, &change));
     ck_assert(!late->has_verdict);
     report_free(late);
     judged(make("192.0.2.2", NULL), "", ""); /* still the first */
@@ -172,8 +213,8 @@ END_TEST
 /* The sentence of the first round that changes the state, of rounds with these: of 10 samples so many
  * got a 503, and so many of the others a body that is not as expected. */
 static void fails_with(unsigned unavailable, unsigned body, const char *wanted) {
-    char why[200] = "";
-    for (nsec_t round = 1; *why == '\0' && round < 9; round++) {
+    struct change change = {0};
+    for (nsec_t round = 1; *change.why == '\0' && round < 9; round++) {
         struct report *report = make("192.0.2.1", NULL);
         report->planned = report->judged = 10;
         report->failed = unavailable + body;
@@ -181,11 +222,11 @@ static void fails_with(unsigned unavailable, unsigned body, const char *wanted) 
         report->reasons[REASON_BODY] = body;
         ck_assert_int_eq(tally_add(&report->tally, 200, 9 - unavailable), 0); /* one is there */
         ck_assert(unavailable == 0 || tally_add(&report->tally, 503, unavailable) == 0);
-        bool changed = watch_judge(list, report, round * 60 * NSEC_PER_SEC, why, sizeof why);
-        ck_assert(changed || *why == '\0');
+        bool changed = watch_judge(list, report, round * 60 * NSEC_PER_SEC, WALL, &change);
+        ck_assert(changed || *change.why == '\0');
         report_free(report);
     }
-    const char *most = strstr(why, "; most often ");
+    const char *most = strstr(change.why, "; most often ");
     ck_assert_ptr_nonnull(most);
     ck_assert_str_eq(most, wanted);
 }
@@ -210,6 +251,7 @@ int main(void) {
     tcase_add_test(tests, a_family_without_a_route_neither_goes_nor_comes);
     tcase_add_test(tests, a_reload_keeps_what_is_known_of_a_site_that_asks_the_same);
     tcase_add_test(tests, a_change_says_what_most_samples_failed_for);
+    tcase_add_test(tests, a_change_says_since_when_the_state_that_ended_was);
     tcase_add_test(tests, a_round_of_before_a_reload_that_asks_otherwise_is_not_judged);
     tcase_add_test(tests, a_change_is_told_with_what_most_samples_failed_for);
     suite_add_tcase(suite, tests);

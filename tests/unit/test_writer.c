@@ -159,8 +159,7 @@ START_TEST(everything_posted_is_written_by_the_time_it_is_drained) {
     ck_assert(writer_is_ready(writer));
     for (uint64_t round = 1; round <= 5000; round += 100) {
         post(writer, round, round + 99);
-        writer_post(writer,
-                    record_new_event(&make_config, &site, MAKE_TIME, STATE_UP, STATE_DOWN, "why"));
+        writer_post(writer, make_event(&site, STATE_UP, STATE_DOWN, "why"));
     }
     drain(writer, PATIENCE);
     ck_assert_uint_eq(unwritten, 0);
