@@ -161,6 +161,9 @@ static int demo(nsec_t lasts) {
             origin_port(demo.origin));
         say("20 fresh requests a site every 2 s, a report each, in order (see %s); ends after %.0f s",
             demo.path, (double)lasts / NSEC_PER_SEC);
+        say("who fails, from another terminal: tallyd sample -v --backend-header X-Served-By "
+            "http://127.0.0.1:%u/one-in-twenty",
+            origin_port(demo.origin));
         r = direct(&demo);
     }
     if (r == 0) {

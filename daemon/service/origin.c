@@ -10,12 +10,13 @@
 #include <event2/listener.h>
 #include <netinet/in.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { BAD_EVERY = 20 };
+enum { BAD_EVERY = 20, SERVERS = 4 };
 
 struct origin {
     struct loop *loop;
@@ -48,8 +49,12 @@ static void on_ok(struct evhttp_request *request, void *arg) {
     reply(request, 200, "OK");
 }
 
+/* As if from a farm, whose servers take turns and of which the last fails now and then. */
 static void on_one_in_twenty(struct evhttp_request *request, void *arg) {
     struct origin *origin = arg;
+    char name[32];
+    snprintf(name, sizeof name, "web-%u", origin->asked % SERVERS + 1);
+    evhttp_add_header(evhttp_request_get_output_headers(request), "X-Served-By", name);
     if (++origin->asked % BAD_EVERY == 0) {
         reply(request, 503, "Service Unavailable");
     } else {
