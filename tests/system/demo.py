@@ -33,7 +33,7 @@ def words_of(picture):
              for text in tree.iter("{http://www.w3.org/2000/svg}text")]
     words = [line[0] for line in lines]
     assert words.count("curl") == 1, words
-    return words[:words.index("round")]  # how evidence is wrapped depends on how long its numbers are
+    return words[:words.index("round")]  # how evidence is wrapped depends on its numbers
 
 
 @case
