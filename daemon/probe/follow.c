@@ -61,7 +61,6 @@ struct probe_run {
     struct header *headers; /* the site's, without those of a body */
     struct address address; /* of the hop */
     struct probe_result result;
-    nsec_t certificate_left; /* of all hops the least */
     unsigned n_stations;
     struct station stations[]; /* the first is the site's own; at most redirects.follow more */
 };
@@ -103,6 +102,7 @@ static void name_hop(const struct probe_run *run, enum reason reason, char *word
 static void conclude(struct probe_run *run, nsec_t patience) {
     struct probe_result *result = &run->result;
     const struct answer *answer = &run->answer;
+    nsec_t ends = result->wall_certificate_ends, now = clock_wall_now();
     struct expect_answer judged = {
         .outcome = result->outcome,
         .took = result->took,
@@ -111,7 +111,9 @@ static void conclude(struct probe_run *run, nsec_t patience) {
         .body = answer->body.bytes,
         .body_bytes = answer->body.n,
         .body_cut = answer_body_cut(answer),
-        .certificate_left = run->certificate_left,
+        .certificate_left = ends == NSEC_UNKNOWN ? NSEC_UNKNOWN
+                            : ends > now         ? ends - now
+                                                 : 0,
         .patience = patience,
     };
     result->reason =
@@ -351,9 +353,10 @@ static void add_up(struct probe_run *run, const struct hop_result *hop) {
         result->local_port = hop->local_port; /* of the address that the sample is for */
     }
     result->repeated = (uint16_t)(result->repeated + hop->repeated);
-    if (hop->certificate_left != NSEC_UNKNOWN &&
-        (run->certificate_left == NSEC_UNKNOWN || hop->certificate_left < run->certificate_left)) {
-        run->certificate_left = hop->certificate_left;
+    if (hop->wall_certificate_ends != NSEC_UNKNOWN &&
+        (result->wall_certificate_ends == NSEC_UNKNOWN ||
+         hop->wall_certificate_ends < result->wall_certificate_ends)) {
+        result->wall_certificate_ends = hop->wall_certificate_ends;
     }
     char backend[PROBE_BACKEND_BYTES];
     answer_backend(hop->answer, backend, sizeof backend);
@@ -415,7 +418,7 @@ static int follow_start(struct probe_lane *lane, const struct probe_request *req
     run->request.identity = identity_ref(request->identity);
     run->began = NSEC_UNKNOWN;
     run->absent_before = lane_absent(lane, clock_now());
-    run->certificate_left = NSEC_UNKNOWN;
+    run->result.wall_certificate_ends = NSEC_UNKNOWN;
     for (unsigned phase = 0; phase < PHASE_COUNT; phase++) {
         run->result.phases[phase] = NSEC_UNKNOWN;
     }

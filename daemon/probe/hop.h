@@ -13,7 +13,7 @@ struct hop_result {
     uint16_t local_port, repeated;
     nsec_t phases[PHASE_COUNT];
     nsec_t sample_began, ended;
-    nsec_t certificate_left;       /* NSEC_UNKNOWN: not known */
+    nsec_t wall_certificate_ends;  /* NSEC_UNKNOWN: not known */
     char words[PROBE_WORDS_BYTES]; /* the library's, or ours; escaped, empty for a status */
     struct answer *answer;         /* may be taken: what is left of it is freed afterwards */
 };

@@ -45,6 +45,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -53,10 +54,7 @@ enum {
     WIRE_BYTES_MORE = 256 << 10, /* handshakes with long chains, tickets, chunk extensions */
     PROXY_BYTES_MOST = 64 << 10, /* of its answer to CONNECT */
 };
-enum {
-    SECONDS_PER_DAY = 86400,
-    DAYS_MOST = 36500, /* "for ever" is the year 9999 (RFC 5280 4.1.2.5), and nsec_t ends before */
-};
+
 /* Linux, include/net/tcp_states.h */
 enum { KERNEL_CLOSE = 7, KERNEL_CLOSE_WAIT = 8, KERNEL_LAST_ACK = 9 };
 
@@ -71,19 +69,19 @@ struct hop {
     bool keeps; /* it may use a kept connection, and keeps its own */
     int socket;
 
-    nsec_t connecting;        /* since when: the hop's begin, or a repetition's */
-    nsec_t connected, ready;  /* NSEC_UNKNOWN: not reached */
-    nsec_t certificate_left;  /* NSEC_UNKNOWN: not known */
-    bool reused;              /* `connected` and `ready` are when the connection was chosen */
-    unsigned asked_times;     /* requests that libcurl began to send */
-    uint64_t received_before; /* by the kernel, on a kept connection, before the request */
-    uint64_t received_bytes;  /* by the kernel since then, TLS and all */
-    nsec_t absent_asked;      /* the lane's count when we last said something to the server */
-    const SSL_CTX *ssl_ctx;   /* libcurl's, for comparison only */
-    unsigned codings;         /* of the body, by the heads so far */
-    unsigned proxy_bytes;     /* of the answer to CONNECT, and a few more */
-    bool received_data;       /* TLS: a record of application data came */
-    bool overdue;             /* the time was over while libcurl still unpacked */
+    nsec_t connecting;            /* since when: the hop's begin, or a repetition's */
+    nsec_t connected, ready;      /* NSEC_UNKNOWN: not reached */
+    nsec_t wall_certificate_ends; /* NSEC_UNKNOWN: not known */
+    bool reused;                  /* `connected` and `ready` are when the connection was chosen */
+    unsigned asked_times;         /* requests that libcurl began to send */
+    uint64_t received_before;     /* by the kernel, on a kept connection, before the request */
+    uint64_t received_bytes;      /* by the kernel since then, TLS and all */
+    nsec_t absent_asked;          /* the lane's count when we last said something to the server */
+    const SSL_CTX *ssl_ctx;       /* libcurl's, for comparison only */
+    unsigned codings;             /* of the body, by the heads so far */
+    unsigned proxy_bytes;         /* of the answer to CONNECT, and a few more */
+    bool received_data;           /* TLS: a record of application data came */
+    bool overdue;                 /* the time was over while libcurl still unpacked */
     int socket_error;         /* errno of socket(), which libcurl does not pass on, or of the first
                                  read or write that failed under TLS; 0: not known */
     int stale_error;          /* libcurl's errno of an attempt that it repeated */
@@ -314,27 +312,34 @@ static int on_progress(void *arg, curl_off_t to_receive, curl_off_t received, cu
     return 1; /* ends it */
 }
 
+static nsec_t wall_time_of(const ASN1_TIME *time) {
+    struct tm parts;
+    if (ASN1_TIME_to_tm(time, &parts) != 1) {
+        return NSEC_UNKNOWN;
+    }
+    time_t seconds = timegm(&parts);
+    /* "for ever" is the year 9999 (RFC 5280 4.1.2.5), and nsec_t ends before */
+    return seconds < 0                          ? 0
+           : seconds > INT64_MAX / NSEC_PER_SEC ? INT64_MAX
+                                                : seconds * NSEC_PER_SEC;
+}
+
 /* Of the chain that the server sent, the certificate that ends first. */
-static nsec_t certificate_left(const struct hop *hop) {
+static nsec_t wall_certificate_ends(const struct hop *hop) {
     struct curl_tlssessioninfo *tls = NULL;
     if (curl_easy_getinfo(hop->easy, CURLINFO_TLS_SSL_PTR, &tls) != CURLE_OK || tls == NULL ||
         tls->internals == NULL) {
         return NSEC_UNKNOWN;
     }
     const STACK_OF(X509) *chain = SSL_get_peer_cert_chain(tls->internals);
-    nsec_t left = NSEC_UNKNOWN;
+    nsec_t first = NSEC_UNKNOWN;
     for (int i = 0; i < sk_X509_num(chain); i++) {
-        int days, seconds;
-        if (ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(sk_X509_value(chain, i))) !=
-            1) {
-            continue;
+        nsec_t ends = wall_time_of(X509_get0_notAfter(sk_X509_value(chain, i)));
+        if (ends != NSEC_UNKNOWN && (first == NSEC_UNKNOWN || ends < first)) {
+            first = ends;
         }
-        days = days < DAYS_MOST ? days : DAYS_MOST;
-        nsec_t of_this =
-            days < 0 || seconds < 0 ? 0 : ((nsec_t)days * SECONDS_PER_DAY + seconds) * NSEC_PER_SEC;
-        left = left == NSEC_UNKNOWN || of_this < left ? of_this : left;
     }
-    return left;
+    return first;
 }
 
 /* A kept connection was chosen (no socket was opened), or one to be kept is there. */
@@ -377,8 +382,8 @@ static int on_ready(void *arg, char *remote, char *local, int remote_port, int l
     if (hop->connected == NSEC_UNKNOWN) {
         hop->connected = hop->ready;
     }
-    if (hop->request.site->expect.certificate > 0 && hop->request.site->url.tls) {
-        hop->certificate_left = certificate_left(hop);
+    if (hop->request.site->url.tls) {
+        hop->wall_certificate_ends = wall_certificate_ends(hop);
     }
     return CURL_PREREQFUNC_OK;
 }
@@ -507,7 +512,7 @@ static void finish(struct hop *hop, CURLcode code, const char *words) {
     struct hop_result result = {
         .sample_began = hop->request.began,
         .ended = now,
-        .certificate_left = hop->certificate_left,
+        .wall_certificate_ends = hop->wall_certificate_ends,
     };
     result.outcome = hop->forced != OUTCOME_NONE ? hop->forced : outcome_of(hop, code, progress);
     memory_failed = false;
@@ -687,7 +692,7 @@ int hop_start(struct probe_lane *lane, const struct hop_request *request, struct
     hop->keeps = request->may_keep && lane_kept(lane) != NULL &&
                  kept_fits(lane_kept(lane), request->trust, request->identity);
     hop->socket = -1;
-    hop->certificate_left = NSEC_UNKNOWN;
+    hop->wall_certificate_ends = NSEC_UNKNOWN;
     hop->connected = hop->ready = NSEC_UNKNOWN;
     event_assign(&hop->timer, lane_base(lane), -1, 0, on_timeout, hop);
     hop->easy = curl_easy_init();

@@ -51,7 +51,9 @@ struct probe_result {
     uint16_t local_port; /* 0: not known */
     uint16_t repeated;   /* see struct sample */
     nsec_t took;
-    nsec_t phases[PHASE_COUNT]; /* of all hops together; NSEC_UNKNOWN: no hop came so far */
+    nsec_t phases[PHASE_COUNT];   /* of all hops together; NSEC_UNKNOWN: no hop came so far */
+    nsec_t wall_certificate_ends; /* of all chains of all hops, the certificate that ends first;
+                                     NSEC_UNKNOWN: none */
     /* What went wrong: the library's own words, or the expectation that was not met; escaped, empty
      * where nothing did. The request's secrets are masked here, and in the next. */
     char words[PROBE_WORDS_BYTES];

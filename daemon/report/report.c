@@ -11,7 +11,9 @@
  *
  * Percentiles are nearest rank (the smallest value with at least p % of all at or below it): always
  * a time that some sample really took. Medians of phases are the same with p = 50, each over the
- * samples that reached the phase's end, whatever became of them later. */
+ * samples that reached the phase's end, whatever became of them later.
+ *
+ * Sums and buckets beside them can be added up over rounds, which percentiles cannot. */
 #include "report/report.h"
 
 #include "report/evidence.h"
@@ -20,6 +22,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+const nsec_t report_latency_bounds[REPORT_LATENCY_BOUNDS] = {
+    5 * NSEC_PER_MSEC,    10 * NSEC_PER_MSEC,  25 * NSEC_PER_MSEC,  50 * NSEC_PER_MSEC,
+    100 * NSEC_PER_MSEC,  250 * NSEC_PER_MSEC, 500 * NSEC_PER_MSEC, 1 * NSEC_PER_SEC,
+    2500 * NSEC_PER_MSEC, 5 * NSEC_PER_SEC,    10 * NSEC_PER_SEC,
+};
 
 /* ---- times ---- */
 
@@ -74,6 +82,16 @@ static nsec_t median_of(const struct timed *sorted, unsigned n, size_t group) {
     return end > low ? percentile(sorted + low, end - low, 50) : NSEC_UNKNOWN;
 }
 
+static void count_buckets(struct report_latency *latency, const struct timed *sorted) {
+    unsigned bucket = 0;
+    for (unsigned i = 0; i < latency->n; i++) {
+        while (bucket < REPORT_LATENCY_BOUNDS && sorted[i].took > report_latency_bounds[bucket]) {
+            bucket++;
+        }
+        latency->buckets[bucket]++;
+    }
+}
+
 static void sum_up_latency(struct report *report, const struct round *round,
                            struct timed *scratch) {
     unsigned n = 0;
@@ -89,22 +107,27 @@ static void sum_up_latency(struct report *report, const struct round *round,
     }
     sort_times(scratch, n);
     report->latency.min = scratch[0].took;
+    report->latency.sum = sum;
     report->latency.mean = sum / n;
     report->latency.p50 = percentile(scratch, n, 50);
     report->latency.p90 = percentile(scratch, n, 90);
     report->latency.p99 = n >= 100 ? percentile(scratch, n, 99) : NSEC_UNKNOWN;
     report->latency.max = scratch[n - 1].took;
+    count_buckets(&report->latency, scratch);
 }
 
-static nsec_t phase_median(const struct round *round, unsigned phase, struct timed *scratch) {
-    unsigned n = 0;
+static void sum_up_phase(struct report *report, const struct round *round, unsigned phase,
+                         struct timed *scratch) {
+    struct report_phase *sums = &report->phase_sums[phase];
     for (unsigned i = 0; i < round->planned; i++) {
-        if (round->samples[i].phases[phase] != NSEC_UNKNOWN) {
-            scratch[n++] = (struct timed){.took = round->samples[i].phases[phase]};
+        nsec_t took = round->samples[i].phases[phase];
+        if (took != NSEC_UNKNOWN) {
+            sums->sum += took;
+            scratch[sums->n++] = (struct timed){.took = took};
         }
     }
-    sort_times(scratch, n);
-    return median_of(scratch, n, 0);
+    sort_times(scratch, sums->n);
+    report->phases[phase] = median_of(scratch, sums->n, 0);
 }
 
 static void sum_up_addresses(struct report *report, const struct round *round,
@@ -309,9 +332,12 @@ static void assert_sums(const struct report *report, const struct round *round) 
 
 static void sum_up_times(struct report *report, const struct round *round, struct timed *scratch) {
     sum_up_latency(report, round, scratch);
-    report->phases[PHASE_DNS] = round->dns_took;
+    report->phases[PHASE_DNS] = round->dns_took; /* once, whatever redirects looked up */
+    if (round->dns_took != NSEC_UNKNOWN) {
+        report->phase_sums[PHASE_DNS] = (struct report_phase){.n = 1, .sum = round->dns_took};
+    }
     for (unsigned phase = PHASE_DNS + 1; phase < PHASE_COUNT; phase++) {
-        report->phases[phase] = phase_median(round, phase, scratch);
+        sum_up_phase(report, round, phase, scratch);
     }
 }
 
@@ -349,6 +375,7 @@ struct report *report_new(const struct round *round) {
     report->left_out_ipv4 = round->left_out_ipv4;
     report->left_out_ipv6 = round->left_out_ipv6;
     report->lookup_incomplete = round->lookup_incomplete;
+    report->wall_certificate_ends = round->wall_certificate_ends;
     tally_init(&report->tally);
     if (sum_up(report, round) < 0) {
         report_free(report);
@@ -362,8 +389,14 @@ bool report_outcomes_tell(const struct report *report) {
     return report->failed == report->reasons[REASON_STATUS] + report->reasons[REASON_ERROR];
 }
 
+struct report *report_ref(struct report *report) {
+    atomic_fetch_add_explicit(&report->more_refs, 1, memory_order_relaxed);
+    return report;
+}
+
 void report_free(struct report *report) {
-    if (report == NULL) {
+    if (report == NULL ||
+        atomic_fetch_sub_explicit(&report->more_refs, 1, memory_order_acq_rel) > 0) {
         return;
     }
     tally_clear(&report->tally);

@@ -1,5 +1,5 @@
 /* The closed record of a round: counted, summed up, ready to be written. Made from a round by the
- * control loop; immutable from the moment it leaves. Pure. */
+ * control loop; immutable from the moment it has its verdict, and shared by references from then on. Pure. */
 #pragma once
 
 #include "config/config.h"
@@ -7,12 +7,27 @@
 #include "report/verdict.h"
 #include "sampling/round.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+
+#define REPORT_LATENCY_BOUNDS 11
+extern const nsec_t
+    report_latency_bounds[REPORT_LATENCY_BOUNDS]; /* ascending; each is in its bucket */
 
 struct report_latency {                   /* of the samples that got a status; nearest rank */
     unsigned n;                           /* 0: nothing else is set */
     nsec_t min, mean, p50, p90, p99, max; /* p99 is NSEC_UNKNOWN below 100 samples */
+    nsec_t sum;
+    unsigned
+        buckets[REPORT_LATENCY_BOUNDS + 1]; /* samples up to each bound and over the one before;
+                                                    the last: over all */
+};
+
+struct
+    report_phase { /* of the samples that reached the phase's end, whatever became of them later */
+    unsigned n;
+    nsec_t sum;
 };
 
 struct report_address {
@@ -46,6 +61,7 @@ struct report_evidence {
 };
 
 struct report {
+    atomic_uint more_refs; /* beyond the first */
     struct config *config; /* a reference */
     const struct site *site;
     uint64_t round;
@@ -59,6 +75,10 @@ struct report {
     unsigned reasons[REASON_COUNT];
     struct report_latency latency;
     nsec_t phases[PHASE_COUNT]; /* medians; NSEC_UNKNOWN where no sample had one */
+    struct report_phase phase_sums[PHASE_COUNT];
+    nsec_t
+        wall_certificate_ends; /* of all chains that servers sent, the certificate that ends first;
+                                     NSEC_UNKNOWN: none was seen */
     struct report_address
         *addresses; /* in the order of the round's; every address, tallied or not */
     size_t n_addresses;
@@ -87,6 +107,7 @@ struct report {
 /* Counts a closed round; `round` stays the caller's. Asserts that the numbers add up. NULL: out of
  * memory. */
 struct report *report_new(const struct round *round);
+struct report *report_ref(struct report *report); /* from any thread; returns its argument */
+void report_free(struct report *report); /* a reference, from any thread; NULL does nothing */
 /* Whether an outcome tells if a sample failed: none failed for more than its status or error. */
 bool report_outcomes_tell(const struct report *report);
-void report_free(struct report *report);

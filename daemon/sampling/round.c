@@ -37,6 +37,7 @@ struct round *round_new(struct config *config, const struct site *site) {
     round->config = config_ref(config);
     round->site = site;
     round->dns_took = NSEC_UNKNOWN;
+    round->wall_certificate_ends = NSEC_UNKNOWN;
     round->planned = site->samples;
     round->samples = calloc(round->planned, sizeof *round->samples);
     if (round->samples == NULL) {

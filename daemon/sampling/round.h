@@ -47,6 +47,7 @@ struct round {
     size_t n_addresses;
     bool left_out_ipv4, left_out_ipv6; /* resolved, but no route for that family on this machine */
     bool lookup_incomplete;            /* there may be more addresses than the lookup found */
+    nsec_t wall_certificate_ends;      /* the first of its samples'; NSEC_UNKNOWN: none */
     struct sample *samples;            /* `planned` of them, each with exactly one outcome */
     unsigned planned;                  /* site->samples; with addresses: each, for every address */
     struct round_backend *backends;    /* in order of appearance */

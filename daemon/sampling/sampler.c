@@ -250,6 +250,13 @@ static bool may_start(const struct round_run *run) {
            now - round->began < round->site->deadline;
 }
 
+static void note_certificate(struct round *round, nsec_t wall_ends) {
+    if (wall_ends != NSEC_UNKNOWN && (round->wall_certificate_ends == NSEC_UNKNOWN ||
+                                      wall_ends < round->wall_certificate_ends)) {
+        round->wall_certificate_ends = wall_ends;
+    }
+}
+
 static void on_sample_end(const struct probe_result *result, void *arg) {
     struct flight *flight = arg;
     struct round_run *run = flight->round_run;
@@ -262,6 +269,7 @@ static void on_sample_end(const struct probe_result *result, void *arg) {
     memcpy(sample->phases, result->phases, sizeof sample->phases);
     sample->repeated = result->repeated;
     sample->backend = round_find_backend(run->round, result->backend);
+    note_certificate(run->round, result->wall_certificate_ends);
     end_sample(run, index, result->outcome, result->reason, result->words);
     run->rows[index % run->n_rows].in_flight--;
     run->in_flight--;

@@ -26,6 +26,7 @@ static inline struct report *make_report(const struct site *site, uint64_t round
     report->round = round;
     report->wall_began = MAKE_TIME;
     report->latency.p99 = NSEC_UNKNOWN;
+    report->wall_certificate_ends = NSEC_UNKNOWN;
     for (unsigned i = 0; i < PHASE_COUNT; i++) {
         report->phases[i] = NSEC_UNKNOWN;
     }

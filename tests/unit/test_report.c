@@ -182,6 +182,44 @@ START_TEST(phases_are_medians_of_the_samples_that_reached_them) {
 }
 END_TEST
 
+START_TEST(times_are_summed_up_and_counted_in_buckets) {
+    struct round *round = closed_round(7);
+    static const nsec_t took[] = {10001, 20000000, 9000, 1, 5000, 5001};
+    for (unsigned i = 0; i < 6; i++) {
+        answer(round, i, 200, took[i] * NSEC_PER_USEC);
+        round->samples[i].phases[PHASE_CONNECT] = (nsec_t)i;
+    }
+    error(round, 6, OUTCOME_CONNECT_REFUSED);
+    round->dns_took = 42;
+    struct report *report = reported(round);
+    ck_assert_int_eq(report->latency.sum, 20029003 * NSEC_PER_USEC);
+    static const unsigned buckets[REPORT_LATENCY_BOUNDS + 1] = {2, 2, 1, [11] = 1};
+    for (unsigned i = 0; i <= REPORT_LATENCY_BOUNDS; i++) {
+        ck_assert_uint_eq(report->latency.buckets[i], buckets[i]);
+    }
+    ck_assert_uint_eq(report->phase_sums[PHASE_DNS].n, 1); /* one lookup a round */
+    ck_assert_int_eq(report->phase_sums[PHASE_DNS].sum, 42);
+    ck_assert_uint_eq(report->phase_sums[PHASE_CONNECT].n, 6);
+    ck_assert_int_eq(report->phase_sums[PHASE_CONNECT].sum, 0 + 1 + 2 + 3 + 4 + 5);
+    ck_assert_uint_eq(report->phase_sums[PHASE_TLS].n, 0);
+    report_free(report);
+}
+END_TEST
+
+START_TEST(a_report_is_freed_with_its_last_reference) {
+    struct round *round = closed_round(1);
+    answer_all(round);
+    round->wall_certificate_ends = 7;
+    struct report *report = reported(round);
+    ck_assert_ptr_eq(report_ref(report), report);
+    report_free(report);
+    ck_assert_uint_eq(config_refs, 1);
+    ck_assert_int_eq(report->wall_certificate_ends, 7);
+    report_free(report);
+    ck_assert_uint_eq(config_refs, 0);
+}
+END_TEST
+
 START_TEST(each_address_has_a_tally_of_its_own) {
     struct round *round = closed_round(5);
     add_addresses(round, 3);
@@ -501,6 +539,8 @@ int main(void) {
     tcase_add_test(tests, the_99th_percentile_needs_100_samples_with_a_status);
     tcase_add_test(tests, a_round_without_a_status_has_no_latency);
     tcase_add_test(tests, phases_are_medians_of_the_samples_that_reached_them);
+    tcase_add_test(tests, times_are_summed_up_and_counted_in_buckets);
+    tcase_add_test(tests, a_report_is_freed_with_its_last_reference);
     tcase_add_test(tests, each_address_has_a_tally_of_its_own);
     tcase_add_test(tests, each_address_has_the_median_of_its_own_samples);
     tcase_add_test(tests, backends_are_told_by_frequency_then_name);

@@ -79,7 +79,8 @@ static void finish(struct probe_run *run, outcome_t outcome) {
     bool failed = outcome_is_judged(outcome) && !outcome_is_status(outcome);
     struct probe_result result = {.outcome = outcome,
                                   .reason = failed ? REASON_ERROR : REASON_NONE,
-                                  .took = clock_now() - run->started};
+                                  .took = clock_now() - run->started,
+                                  .wall_certificate_ends = NSEC_UNKNOWN};
     struct probe_request request = run->request;
     if (fake.names_backends) {
         snprintf(result.backend, sizeof result.backend, "b-%s", request.address->text);
