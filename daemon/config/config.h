@@ -213,6 +213,11 @@ const struct site *config_find(const struct config *config, const char *name);
  * (URL, request, TLS, redirects, where to connect; secrets by their content) and expected. */
 bool config_same_question(const struct site *a, const struct site *b);
 
+/* The same for sites of two processes: equal where config_same_question() holds, and, but for one in
+ * 65,536 where only a secret or a body differs, only there. The User-Agent that names this version is
+ * that of any version. Tells nobody a secret. */
+uint64_t config_fingerprint(const struct site *site);
+
 /* What reading found out, in order of appearance; each entry is complete and printable (several
  * lines: "FILE:LINE:COLUMN: error: …", the line, the caret, a hint), ending in a newline. */
 struct config_messages {

@@ -226,7 +226,7 @@ void question_conclude(struct draft *draft, const struct question_said *said) {
     }
 }
 
-/* ---- two sites ---- */
+/* ---- two sites (and fingerprint.c for those of two processes) ---- */
 
 static bool same_text(const char *a, const char *b) {
     return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);

@@ -799,9 +799,51 @@ START_TEST(a_question_is_the_same_or_not) {
         ck_assert_msg(config_same_question(a, b) == rows[i].same, "%s", text);
         ck_assert_msg(config_same_question(b, a) == rows[i].same, "%s", text);
         ck_assert(config_same_question(a, a));
+        ck_assert_msg((config_fingerprint(a) == config_fingerprint(b)) == rows[i].same, "%s", text);
         free(says);
         config_unref(config);
     }
+}
+END_TEST
+
+/* Whoever has the fingerprint and guesses must not find out that a guess is right: many fit. */
+START_TEST(a_fingerprint_does_not_tell_a_secret) {
+    enum { GUESSES = 1 << 18 };
+    struct config *config = load_good("sites:\n"
+                                      "  - url: https://a/\n"
+                                      "    request: { bearer: { file: a } }\n"
+                                      "  - { url: https://b/, request: { body: s3cret } }\n");
+    for (size_t i = 0; i < 2; i++) {
+        struct site site = config->sites[i];
+        uint64_t fingerprint = config_fingerprint(&site);
+        unsigned fit = 0;
+        for (unsigned guess = 0; guess < GUESSES; guess++) {
+            char text[16];
+            struct secret secret = {.bytes = text};
+            secret.n = (size_t)snprintf(text, sizeof text, "%u", guess);
+            if (site.request.bearer != NULL) {
+                site.request.bearer = &secret;
+            } else {
+                site.request.body = text;
+                site.request.body_bytes = secret.n;
+            }
+            fit += config_fingerprint(&site) == fingerprint;
+        }
+        ck_assert_msg(fit > 0 && fit < 20, "%u", fit); /* 4 are to be expected */
+    }
+    config_unref(config);
+}
+END_TEST
+
+/* A state file of one version is read by the next: the default User-Agent, which names the version,
+ * is no part of it. Another value here means that an upgrade forgets every state. */
+START_TEST(a_fingerprint_is_the_same_in_every_version) {
+    struct config *config = load_good("sites: [ https://a/, { url: https://a/, name: b,\n"
+                                      "                       user_agent: tallyd/0 } ]\n");
+    ck_assert_str_eq(config->sites[0].user_agent, "tallyd/" TALLYD_VERSION);
+    ck_assert_uint_eq(config_fingerprint(&config->sites[0]), UINT64_C(0x43ae0e9efe491f26));
+    ck_assert_uint_ne(config_fingerprint(&config->sites[1]), UINT64_C(0x43ae0e9efe491f26));
+    config_unref(config);
 }
 END_TEST
 
@@ -876,6 +918,8 @@ int main(void) {
     tcase_add_test(tests, what_cannot_be_together_is_said_where_it_stands);
     tcase_add_test(tests, what_is_odd_is_a_warning);
     tcase_add_test(tests, a_question_is_the_same_or_not);
+    tcase_add_test(tests, a_fingerprint_does_not_tell_a_secret);
+    tcase_add_test(tests, a_fingerprint_is_the_same_in_every_version);
     suite_add_tcase(suite, tests);
     if (memory_can_fail()) {
         TCase *memory = tcase_create("memory");
