@@ -267,14 +267,15 @@ static void free_fresh(struct set *set) {
     }
 }
 
-static struct entry *entry_new(const char *name) {
-    size_t bytes = strlen(name) + 1;
+static struct entry *entry_new(const struct schedule_site *site) {
+    size_t bytes = strlen(site->name) + 1;
     struct entry *entry = calloc(1, sizeof *entry + bytes);
     if (entry == NULL) {
         return NULL;
     }
     entry->fresh = true;
-    memcpy(entry->name, name, bytes);
+    entry->number = site->number;
+    memcpy(entry->name, site->name, bytes);
     return entry;
 }
 
@@ -298,7 +299,7 @@ static int set_prepare(struct set *set, const struct set *known, const struct sc
     for (size_t i = 0; i < n; i++) {
         set->sites[i] = find(known, sites[i].name);
         if (set->sites[i] == NULL) {
-            set->sites[i] = entry_new(sites[i].name);
+            set->sites[i] = entry_new(&sites[i]);
         }
         if (set->sites[i] == NULL) {
             return -ENOMEM;

@@ -15,13 +15,18 @@ struct schedule_site {
     const char *name;
     nsec_t interval;
     unsigned ring; /* index of its interval among those of the configuration */
+    uint64_t
+        number; /* of the last round that it ever had, before it came into the schedule; counts for
+                        a site that is new there, and one that had a round gets no extra first one */
 };
 
 /* A slot that begins now. */
 struct schedule_slot {
     size_t site; /* index into the array last given to schedule_set() */
     nsec_t due;
-    uint64_t number;  /* the round's number at its site, from 1; goes on over a reload */
+    uint64_t
+        number; /* the round's number at its site, from 1 or what schedule_set() was given; goes
+                         on over a reload */
     uint64_t skipped; /* slots of this site passed over since its last round */
     bool first;       /* the extra first round of a site with a long interval: belongs to no slot */
 };

@@ -487,6 +487,29 @@ START_TEST(at_a_reload_only_the_new_site_has_a_first_round) {
 }
 END_TEST
 
+START_TEST(after_a_restart_the_numbers_go_on_and_only_new_sites_have_a_first_round) {
+    struct schedule_site sites[] = {site_of("new", 3600 * SEC, 0), site_of("old", 3600 * SEC, 0)};
+    struct schedule *schedule = schedule_new(0);
+    sites[1].number = 41;
+    ck_assert_int_eq(schedule_set(schedule, sites, 2, 0), 0);
+    ck_assert_uint_eq(taken(schedule, 0).number, 1);
+    schedule_done(schedule, "new", SEC);
+    ck_assert_int_eq(next_at(schedule),
+                     1800 * SEC); /* an even phase, and its slot, no extra round */
+    struct schedule_slot slot = taken(schedule, 1800 * SEC);
+    ck_assert_uint_eq(slot.number, 42);
+    ck_assert(!slot.first && slot.skipped == 0);
+    schedule_done(schedule, "old", 1801 * SEC);
+    /* at a reload it counts no more: the schedule knows better */
+    sites[1].number = 7;
+    ck_assert_int_eq(schedule_set(schedule, sites, 2, 1900 * SEC), 0);
+    taken(schedule, 3600 * SEC);
+    schedule_done(schedule, "new", 3601 * SEC);
+    ck_assert_uint_eq(taken(schedule, 5400 * SEC).number, 43);
+    schedule_free(schedule);
+}
+END_TEST
+
 START_TEST(a_slot_takes_the_place_of_a_first_round_that_a_stop_ate) {
     struct schedule_site sites[] = {site_of("a", 3600 * SEC, 0), site_of("b", 3600 * SEC, 0)};
     struct schedule *schedule = schedule_new(0);
@@ -1043,6 +1066,7 @@ int main(void) {
     tcase_add_test(tests, a_new_site_with_a_long_interval_has_a_first_round_within_a_minute);
     tcase_add_test(tests, an_interval_of_a_minute_needs_no_first_round);
     tcase_add_test(tests, at_a_reload_only_the_new_site_has_a_first_round);
+    tcase_add_test(tests, after_a_restart_the_numbers_go_on_and_only_new_sites_have_a_first_round);
     tcase_add_test(tests, a_slot_takes_the_place_of_a_first_round_that_a_stop_ate);
     tcase_add_test(tests, a_first_round_whose_turn_would_come_after_its_slot_is_given_up);
     tcase_add_test(tests, first_rounds_catch_up_at_their_pace);
