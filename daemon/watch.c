@@ -17,6 +17,8 @@ struct watch {
     struct verdict verdict;
     nsec_t wall_since; /* when its state began; NSEC_UNKNOWN: before anybody looked */
     struct known known;
+    uint64_t round; /* the last that closed, whatever it asked; 0: none */
+    nsec_t began;   /* that round; before a restart perhaps below zero */
 };
 
 struct watch_list {
@@ -108,8 +110,12 @@ struct watch_list *watch_list_new(struct config *config, const struct watch_list
     for (size_t i = 0; i < config->n_sites; i++) {
         const struct site *site = &config->sites[i];
         const struct site *old = before != NULL ? config_find(before->config, site->name) : NULL;
-        if (old != NULL && config_same_question(old, site)) {
-            const struct watch *watch = &before->watches[index_of(before, old)];
+        const struct watch *watch = old != NULL ? &before->watches[index_of(before, old)] : NULL;
+        if (watch != NULL) {
+            list->watches[i].round = watch->round;
+            list->watches[i].began = watch->began;
+        }
+        if (watch != NULL && config_same_question(old, site)) {
             list->watches[i].verdict = watch->verdict;
             list->watches[i].wall_since = watch->wall_since;
             if (old->family == site->family) {
@@ -137,10 +143,15 @@ void watch_list_free(struct watch_list *list) {
 bool watch_judge(struct watch_list *list, struct report *report, nsec_t began, nsec_t wall_now,
                  struct change *ret_change) {
     const struct site *site = config_find(list->config, report->site->name);
-    if (site == NULL || !config_same_question(site, report->site)) {
+    if (site == NULL) {
         return false;
     }
     struct watch *watch = &list->watches[index_of(list, site)];
+    watch->round = report->round;
+    watch->began = began;
+    if (!config_same_question(site, report->site)) {
+        return false;
+    }
     compare_addresses(watch, report);
     verdict_judge(&watch->verdict, began, site->interval, report->planned, report->judged,
                   report->failed, &report->verdict);
@@ -154,4 +165,123 @@ bool watch_judge(struct watch_list *list, struct report *report, nsec_t began, n
     }
     change_init(ret_change, report, wall_now, wall_since);
     return true;
+}
+
+uint64_t watch_round(const struct watch_list *list, const struct site *site) {
+    return list->watches[index_of(list, site)].round;
+}
+
+/* ---- over a restart ---- */
+
+static bool copy_window(const struct watch *watch, nsec_t now, struct arena *arena,
+                        struct verdict_past *ret_past) {
+    struct verdict_past_cell cells[VERDICT_WINDOW_CELLS];
+    const struct verdict *verdict = &watch->verdict;
+    *ret_past = (struct verdict_past){
+        .state = verdict->state,
+        .level = verdict->level,
+        .bad_rounds = verdict->bad_rounds,
+        .recovered_rounds = verdict->recovered_rounds,
+        .n_cells = verdict_window(verdict, now, cells),
+    };
+    struct verdict_past_cell *copy = arena_take_array(arena, ret_past->n_cells, sizeof *copy);
+    if (copy != NULL) {
+        memcpy(copy, cells, ret_past->n_cells * sizeof *copy);
+    }
+    ret_past->cells = copy;
+    return copy != NULL;
+}
+
+static bool copy_site(const struct watch *watch, const struct site *site, nsec_t now,
+                      struct snapshot *snapshot) {
+    const struct known *known = &watch->known;
+    struct snapshot_site *copy = &snapshot->sites[snapshot->n_sites];
+    *copy = (struct snapshot_site){
+        .name = site->name,
+        .of = site,
+        .family = site->family,
+        .interval = site->interval,
+        .ago = now - watch->began,
+        .round = watch->round,
+        .wall_since = watch->wall_since,
+        .n_addresses = known->n < SNAPSHOT_ADDRESSES_MOST ? known->n : SNAPSHOT_ADDRESSES_MOST,
+        .left_out_ipv4 = known->left_out_ipv4,
+        .left_out_ipv6 = known->left_out_ipv6,
+    };
+    copy->addresses =
+        arena_take_array(&snapshot->arena, copy->n_addresses, sizeof *copy->addresses);
+    if (copy->addresses == NULL || !copy_window(watch, now, &snapshot->arena, &copy->verdict)) {
+        return false;
+    }
+    if (copy->n_addresses > 0) {
+        memcpy(copy->addresses, known->texts, copy->n_addresses * sizeof *copy->addresses);
+    }
+    snapshot->n_sites++;
+    return true;
+}
+
+struct snapshot *watch_list_snapshot(const struct watch_list *list, nsec_t now) {
+    struct snapshot *snapshot = snapshot_new();
+    if (snapshot == NULL) {
+        return NULL;
+    }
+    snapshot->config = config_ref(list->config);
+    snapshot->sites =
+        arena_take_array(&snapshot->arena, list->config->n_sites, sizeof *snapshot->sites);
+    bool whole = snapshot->sites != NULL;
+    for (size_t i = 0; i < list->config->n_sites && whole; i++) {
+        const struct watch *watch = &list->watches[i];
+        const struct site *site = &list->config->sites[i];
+        if (watch->round > 0 && now - watch->began <= snapshot_age_most(site->interval)) {
+            whole = copy_site(watch, site, now, snapshot);
+        }
+    }
+    if (!whole) {
+        snapshot_free(snapshot);
+        return NULL;
+    }
+    return snapshot;
+}
+
+static void restore(struct watch *watch, const struct site *site, const struct snapshot_site *from,
+                    nsec_t then) {
+    struct verdict_past past = from->verdict;
+    if (from->interval != site->interval) {
+        past.n_cells = 0;
+    }
+    verdict_restore(&watch->verdict, &past, then, site->interval);
+    watch->wall_since = from->wall_since;
+    if (from->n_addresses > 0 && from->family == site->family) {
+        free(watch->known.texts);
+        watch->known = known_copy(&(struct known){.texts = from->addresses,
+                                                  .n = from->n_addresses,
+                                                  .left_out_ipv4 = from->left_out_ipv4,
+                                                  .left_out_ipv6 = from->left_out_ipv6});
+    }
+}
+
+void watch_list_restore(struct watch_list *list, const struct snapshot *snapshot, nsec_t then,
+                        nsec_t now, struct watch_restored *ret_restored) {
+    struct watch_restored restored = {0};
+    for (size_t i = 0; i < snapshot->n_sites; i++) {
+        const struct snapshot_site *from = &snapshot->sites[i];
+        const struct site *site = config_find(list->config, from->name);
+        if (site == NULL) {
+            continue;
+        }
+        if (now - then > snapshot_age_most(site->interval) - from->ago) {
+            restored.too_old++;
+            continue;
+        }
+        struct watch *watch = &list->watches[index_of(list, site)];
+        watch->round = from->round;
+        watch->began = then - from->ago;
+        if (from->question == config_fingerprint(site)) {
+            restore(watch, site, from, then);
+            restored.known++;
+        } else {
+            restored.other++;
+        }
+    }
+    *ret_restored = restored;
 }

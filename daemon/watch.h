@@ -1,10 +1,12 @@
-/* What the daemon remembers of each site from round to round: its verdict and since when, and the
- * addresses of its last round. Kept over reloads by name, as long as the site asks the same question. Pure. */
+/* What the daemon remembers of each site from round to round: its verdict and since when, the addresses
+ * and the number of its last round. Kept over reloads by name, as long as the site asks the same
+ * question, and over restarts by a snapshot. Pure. */
 #pragma once
 
 #include "config/config.h"
 #include "report/change.h"
 #include "report/report.h"
+#include "report/snapshot.h"
 
 struct watch_list;
 
@@ -16,6 +18,25 @@ void watch_list_free(struct watch_list *list);
 
 /* Judges a closed round, which began at `began`, and puts the verdict into its report, and which of
  * its addresses appeared or went since the site's last round with a whole lookup. True: the
- * site's state changed in a way to tell (not from unknown to up), and how is in `ret_change`. A round of a site that is gone, or asks something else by now, is not judged. */
+ * site's state changed in a way to tell (not from unknown to up), and how is in `ret_change`. A round
+ * of a site that is gone, or asks something else by now, is not judged. */
 bool watch_judge(struct watch_list *list, struct report *report, nsec_t began, nsec_t wall_now,
                  struct change *ret_change);
+
+/* The number of the site's last round, in this process or before; 0: it never had one. */
+uint64_t watch_round(const struct watch_list *list, const struct site *site);
+
+/* All that is worth keeping at `now`, but for the moment; it has a reference of the configuration, and
+ * finding out what its sites ask is left to snapshot_encode(). Quick. NULL: out of memory. */
+struct snapshot *watch_list_snapshot(const struct watch_list *list, nsec_t now);
+
+/* Puts back what a snapshot of another process, taken at `then` (which may be before the clock's zero),
+ * knows of the list's sites and what is not too old at `now`: all of a site that asks the same
+ * question, of others the number of their last round. */
+struct watch_restored {
+    size_t known;   /* sites that go on as they were */
+    size_t too_old; /* that would have, but for their age */
+    size_t other;   /* that ask something else by now */
+};
+void watch_list_restore(struct watch_list *list, const struct snapshot *snapshot, nsec_t then,
+                        nsec_t now, struct watch_restored *ret_restored);

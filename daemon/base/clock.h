@@ -14,3 +14,4 @@ typedef int64_t nsec_t; /* nanoseconds; monotonic unless the name begins with wa
 
 nsec_t clock_now(void);      /* CLOCK_MONOTONIC */
 nsec_t clock_wall_now(void); /* CLOCK_REALTIME, since the epoch */
+nsec_t clock_boot_now(void); /* CLOCK_BOOTTIME: since the machine's start, suspended or not */

@@ -114,12 +114,16 @@ static void sum_up_window(const struct verdict *verdict, int64_t index,
                    &result->window_high);
 }
 
+static nsec_t cell_length_of(nsec_t interval) {
+    nsec_t window =
+        WINDOW_ROUNDS * interval > WINDOW_LEAST ? WINDOW_ROUNDS * interval : WINDOW_LEAST;
+    return window / VERDICT_WINDOW_CELLS;
+}
+
 void verdict_judge(struct verdict *verdict, nsec_t now, nsec_t interval, unsigned planned,
                    unsigned judged, unsigned failed, struct verdict_result *ret_result) {
     assert(interval > 0 && failed <= judged && judged <= planned);
-    nsec_t window =
-        WINDOW_ROUNDS * interval > WINDOW_LEAST ? WINDOW_ROUNDS * interval : WINDOW_LEAST;
-    nsec_t cell_length = window / VERDICT_WINDOW_CELLS;
+    nsec_t cell_length = cell_length_of(interval);
     if (verdict->cell_length != cell_length) {
         verdict->cell_length = cell_length;
         verdict->n_cells = 0;
@@ -138,6 +142,50 @@ void verdict_judge(struct verdict *verdict, nsec_t now, nsec_t interval, unsigne
     result.level = (double)verdict->level / FULL;
     sum_up_window(verdict, now / cell_length, &result);
     *ret_result = result;
+}
+
+/* Downwards also below zero, where the window of before a restart may lie. */
+static int64_t index_at(nsec_t at, nsec_t cell_length) {
+    return at >= 0 ? at / cell_length : -((-at + cell_length - 1) / cell_length);
+}
+
+unsigned verdict_window(const struct verdict *verdict, nsec_t now,
+                        struct verdict_past_cell ret_cells[VERDICT_WINDOW_CELLS]) {
+    unsigned n = 0;
+    for (unsigned i = 0; i < verdict->n_cells; i++) {
+        unsigned at = (verdict->newest + VERDICT_WINDOW_CELLS - i) % VERDICT_WINDOW_CELLS;
+        const struct verdict_cell *cell = &verdict->cells[at];
+        int64_t ago = index_at(now, verdict->cell_length) - cell->index;
+        if (ago >= VERDICT_WINDOW_CELLS) {
+            break;
+        }
+        ret_cells[n++] = (struct verdict_past_cell){(uint32_t)ago, cell->judged, cell->failed};
+    }
+    return n;
+}
+
+void verdict_restore(struct verdict *verdict, const struct verdict_past *past, nsec_t then,
+                     nsec_t interval) {
+    assert(past->n_cells <= VERDICT_WINDOW_CELLS);
+    *verdict = (struct verdict){
+        .state = past->state,
+        .level = past->level < 0      ? 0
+                 : past->level > FULL ? FULL
+                                      : past->level,
+        .bad_rounds = past->bad_rounds,
+        .recovered_rounds = past->recovered_rounds,
+        .cell_length = cell_length_of(interval),
+        .n_cells = past->n_cells,
+        .newest = past->n_cells > 0 ? past->n_cells - 1 : 0,
+    };
+    for (unsigned i = 0; i < past->n_cells; i++) {
+        const struct verdict_past_cell *cell = &past->cells[i];
+        verdict->cells[past->n_cells - 1 - i] = (struct verdict_cell){
+            .index = index_at(then, verdict->cell_length) - cell->ago,
+            .judged = cell->judged,
+            .failed = cell->failed,
+        };
+    }
 }
 
 void verdict_wilson(uint32_t failed, uint32_t n, double *ret_low, double *ret_high) {

@@ -34,6 +34,19 @@ struct verdict {
     nsec_t cell_length; /* a change of the interval starts the window anew */
 };
 
+/* A verdict as it outlives the process that counts the time: its cells have ages. */
+struct verdict_past_cell {
+    uint32_t ago; /* in cells, below VERDICT_WINDOW_CELLS */
+    uint32_t judged, failed;
+};
+struct verdict_past {
+    enum state state;
+    int level;
+    unsigned bad_rounds, recovered_rounds;
+    const struct verdict_past_cell *cells; /* the newest first, none twice */
+    unsigned n_cells;                      /* at most VERDICT_WINDOW_CELLS */
+};
+
 struct verdict_result {
     enum state from, to;
     double level; /* 0..1 */
@@ -51,6 +64,14 @@ void verdict_init(struct verdict *verdict);
  * sample changes nothing. The window is the last max(5 min, 5 rounds). */
 void verdict_judge(struct verdict *verdict, nsec_t now, nsec_t interval, unsigned planned,
                    unsigned judged, unsigned failed, struct verdict_result *ret_result);
+
+/* The cells that are in the window at `now`, the newest first; how many. */
+unsigned verdict_window(const struct verdict *verdict, nsec_t now,
+                        struct verdict_past_cell ret_cells[VERDICT_WINDOW_CELLS]);
+/* The verdict that was taken at `then`, which may be before the clock's zero. The level is bounded
+ * here. */
+void verdict_restore(struct verdict *verdict, const struct verdict_past *past, nsec_t then,
+                     nsec_t interval);
 
 /* Wilson score interval (Wilson, JASA 22, 1927, p. 209) for `failed` of `n` at z = 1.96; 0..1 for
  * n = 0. */

@@ -454,6 +454,110 @@ START_TEST(states_have_the_names_of_the_record) {
 }
 END_TEST
 
+/* ---- over a restart ---- */
+
+/* What a snapshot at `now` holds, put back into another process whose clock shows `then` for it. */
+static struct verdict restart(const struct verdict *verdict, nsec_t now, nsec_t then,
+                              nsec_t interval) {
+    struct verdict_past_cell cells[VERDICT_WINDOW_CELLS];
+    struct verdict_past past = {
+        .state = verdict->state,
+        .level = verdict->level,
+        .bad_rounds = verdict->bad_rounds,
+        .recovered_rounds = verdict->recovered_rounds,
+        .cells = cells,
+        .n_cells = verdict_window(verdict, now, cells),
+    };
+    struct verdict restored;
+    verdict_restore(&restored, &past, then, interval);
+    return restored;
+}
+
+START_TEST(a_restored_verdict_goes_on_as_if_nothing_had_been) {
+    struct chance chance = chance_new("a_restored_verdict_goes_on_as_if_nothing_had_been");
+    struct site_run run = run_new(), other = run;
+    nsec_t offset = 0; /* of the other's clock, whose zero is another at each start */
+    for (int round = 0; round < 3000; round++) {
+        unsigned failed = chance_below(&chance, 3) > 0 ? 0 : (unsigned)chance_below(&chance, 21);
+        if (chance_below(&chance, 10) == 0) {
+            /* whole cells of 5 s, so that the two windows stay the same to the sample; below zero */
+            nsec_t moved = -(nsec_t)chance_below(&chance, 100000) * 5 * NSEC_PER_SEC;
+            other.verdict = restart(&other.verdict, run.now + offset, run.now + moved, MINUTE);
+            offset = moved;
+        }
+        run.now += MINUTE;
+        verdict_judge(&run.verdict, run.now, MINUTE, 20, 20, failed, &run.result);
+        verdict_judge(&other.verdict, run.now + offset, MINUTE, 20, 20, failed, &other.result);
+        ck_assert_int_eq(run.result.from, other.result.from);
+        ck_assert_int_eq(run.result.to, other.result.to);
+        ck_assert_double_eq(run.result.level, other.result.level);
+        ck_assert_uint_eq(run.result.window_samples, other.result.window_samples);
+        ck_assert_uint_eq(run.result.window_failed, other.result.window_failed);
+    }
+}
+END_TEST
+
+START_TEST(a_down_is_entered_and_left_across_a_restart) {
+    struct site_run run = run_new();
+    judge(&run, 0);
+    judge(&run, 20);
+    run.verdict = restart(&run.verdict, run.now, 5, MINUTE);
+    run.now = 5;
+    ck_assert_int_eq(judge(&run, 20), STATE_DOWN); /* the second bad one */
+    ck_assert_int_eq(judge(&run, 0), STATE_DOWN);
+    run.verdict = restart(&run.verdict, run.now, 5, MINUTE);
+    run.now = 5;
+    ck_assert_int_eq(judge(&run, 0), STATE_DEGRADED); /* the second good one */
+}
+END_TEST
+
+START_TEST(time_between_ages_a_restored_window) {
+    struct site_run run = run_new();
+    for (int round = 0; round < 5; round++) {
+        judge(&run, 1);
+    }
+    ck_assert_uint_eq(run.result.window_samples, 100);
+    /* three minutes later, right after the machine's start: a window of five minutes holds two */
+    run.verdict = restart(&run.verdict, run.now, 7 * NSEC_PER_SEC - 3 * MINUTE, MINUTE);
+    run.now = 7 * NSEC_PER_SEC - MINUTE;
+    judge(&run, 0);
+    ck_assert_uint_eq(run.result.window_samples, 20 + 2 * 20);
+    ck_assert_uint_eq(run.result.window_failed, 2);
+}
+END_TEST
+
+START_TEST(a_full_window_is_restored_and_goes_on_sliding) {
+    struct verdict verdict;
+    struct verdict_result result;
+    verdict_init(&verdict);
+    nsec_t now = 1000 * MINUTE;
+    for (int round = 0; round < 500; round++, now += NSEC_PER_SEC) {
+        verdict_judge(&verdict, now, NSEC_PER_SEC, 1, 1, 0, &result);
+    }
+    ck_assert_uint_eq(verdict.n_cells, VERDICT_WINDOW_CELLS);
+    uint32_t before = result.window_samples;
+    now -= NSEC_PER_SEC; /* in the newest cell */
+    verdict = restart(&verdict, now, now - 500 * MINUTE, NSEC_PER_SEC);
+    ck_assert_uint_eq(verdict.n_cells, VERDICT_WINDOW_CELLS);
+    now -= 500 * MINUTE - NSEC_PER_SEC;
+    for (int round = 0; round < 100; round++, now += NSEC_PER_SEC) {
+        verdict_judge(&verdict, now, NSEC_PER_SEC, 1, 1, 0, &result);
+        ck_assert_uint_le(result.window_samples, before + 5);
+        ck_assert_uint_ge(result.window_samples + 5, before);
+    }
+}
+END_TEST
+
+START_TEST(a_level_beyond_the_bucket_is_a_full_one) {
+    struct verdict verdict;
+    struct verdict_past past = {.state = STATE_DEGRADED, .level = 1000000};
+    verdict_restore(&verdict, &past, 0, MINUTE);
+    struct verdict_result result;
+    verdict_judge(&verdict, MINUTE, MINUTE, 20, 20, 0, &result);
+    ck_assert_double_eq_tol(result.level, 180.0 / 200, 1e-12);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("verdict");
     TCase *tests = tcase_create("verdict");
@@ -483,6 +587,11 @@ int main(void) {
     tcase_add_test(tests, simulated_sites_are_found_after_7_rounds_and_95_percent_after_15);
     tcase_add_test(tests, a_dead_site_is_down_after_2_rounds);
     tcase_add_test(tests, states_have_the_names_of_the_record);
+    tcase_add_test(tests, a_restored_verdict_goes_on_as_if_nothing_had_been);
+    tcase_add_test(tests, a_down_is_entered_and_left_across_a_restart);
+    tcase_add_test(tests, time_between_ages_a_restored_window);
+    tcase_add_test(tests, a_full_window_is_restored_and_goes_on_sliding);
+    tcase_add_test(tests, a_level_beyond_the_bucket_is_a_full_one);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -240,6 +240,195 @@ START_TEST(a_change_is_told_with_what_most_samples_failed_for) {
 }
 END_TEST
 
+/* ---- over a restart ---- */
+
+#define AT (1000 * NSEC_PER_SEC)
+
+/* One round that began at `began`. */
+static void judge_began(struct report *report, uint64_t round, nsec_t began) {
+    struct change change;
+    report->round = round;
+    (void)watch_judge(list, report, began, WALL, &change);
+    report_free(report);
+}
+
+/* Another process with this configuration, so much later, which is `now` by its clock; what it knows has
+ * been bytes in between. */
+static struct watch_restored restart_with(struct config *next, nsec_t later, nsec_t now) {
+    struct snapshot *taken = watch_list_snapshot(list, AT), *read = NULL;
+    char *bytes, why[SNAPSHOT_WHY_SIZE] = "";
+    size_t n;
+    ck_assert_ptr_nonnull(taken);
+    ck_assert_int_eq(snapshot_encode(taken, &bytes, &n), 0);
+    snapshot_free(taken);
+    teardown();
+    ck_assert_msg(snapshot_decode(bytes, n, &read, why) == 0, "it %s", why);
+    free(bytes);
+    config = next;
+    list = watch_list_new(config, NULL);
+    struct watch_restored restored;
+    watch_list_restore(list, read, now - later, now, &restored);
+    snapshot_free(read);
+    return restored;
+}
+
+static struct watch_restored restart(const char *url, const char *more, nsec_t later) {
+    return restart_with(load(url, more), later, 5 * NSEC_PER_SEC);
+}
+
+static void assert_restored(struct watch_restored restored, size_t known, size_t too_old,
+                            size_t other) {
+    ck_assert_uint_eq(restored.known, known);
+    ck_assert_uint_eq(restored.too_old, too_old);
+    ck_assert_uint_eq(restored.other, other);
+}
+
+/* The state after one more good round. */
+static enum state state_after(uint64_t round) {
+    struct report *report = make("192.0.2.1", NULL);
+    struct change change;
+    report->round = round;
+    (void)watch_judge(list, report, 6 * NSEC_PER_SEC, WALL, &change);
+    enum state state = report->verdict.to;
+    report_free(report);
+    return state;
+}
+
+static void go_down(void) {
+    judge_began(make_bad(503, 20, 503), 7, AT - 70 * NSEC_PER_SEC);
+    judge_began(make_bad(503, 20, 503), 8, AT - 10 * NSEC_PER_SEC);
+}
+
+START_TEST(a_restart_changes_no_state_and_goes_on_counting_rounds) {
+    go_down();
+    assert_restored(restart("http://shop.test/", ", samples: 3, timeout: 1s", 30 * NSEC_PER_SEC), 1,
+                    0, 0);
+    ck_assert_uint_eq(watch_round(list, &config->sites[0]), 8);
+    struct report *report = make_bad(503, 20, 503);
+    struct change change;
+    ck_assert(!watch_judge(list, report, 6 * NSEC_PER_SEC, WALL + 1, &change));
+    ck_assert_int_eq(report->verdict.from, STATE_DOWN);
+    ck_assert_int_eq(report->verdict.to, STATE_DOWN);
+    ck_assert_uint_eq(report->verdict.window_samples, 60);
+    report_free(report);
+    for (uint64_t round = 10; round < 12;
+         round++) { /* when the state that ends now began is known */
+        report = make("192.0.2.1", NULL);
+        report->round = round;
+        ck_assert_int_eq(watch_judge(list, report, 6 * NSEC_PER_SEC, WALL + 2, &change),
+                         round == 11);
+        report_free(report);
+    }
+    ck_assert_int_eq(change.from, STATE_DOWN);
+    ck_assert_int_eq(change.wall_since, WALL);
+}
+END_TEST
+
+START_TEST(addresses_appear_and_go_over_a_restart) {
+    judge_began(make("192.0.2.10", "2001:db8::1", "192.0.2.2", NULL), 1, AT - NSEC_PER_SEC);
+    assert_restored(restart("http://shop.test/", "", NSEC_PER_SEC), 1, 0, 0);
+    judged(make("192.0.2.2", "192.0.2.3", "2001:db8::1", NULL), "192.0.2.3", "192.0.2.10");
+    struct report *report = make("192.0.2.2", NULL);
+    report->left_out_ipv6 = true;
+    judge_began(report, 2, AT - NSEC_PER_SEC);
+    assert_restored(restart("http://shop.test/", "", NSEC_PER_SEC), 1, 0, 0);
+    judged(make("192.0.2.2", "2001:db8::1", NULL), "", "");
+    judge_began(make("192.0.2.2", NULL), 3, AT - NSEC_PER_SEC);
+    assert_restored(restart("http://shop.test/", ", family: ipv4", NSEC_PER_SEC), 1, 0, 0);
+    judged(make("192.0.2.3", NULL), "", "");
+}
+END_TEST
+
+START_TEST(another_question_or_name_begins_anew) {
+    go_down();
+    assert_restored(restart("http://shop.test/other", "", NSEC_PER_SEC), 0, 0, 1);
+    ck_assert_uint_eq(watch_round(list, &config->sites[0]), 8); /* the number is the name's */
+    ck_assert_int_eq(state_after(9), STATE_UP);
+    go_down();
+    assert_restored(restart("http://shop.test/other", ", expect: { status: 204 }", NSEC_PER_SEC), 0,
+                    0, 1);
+    ck_assert_int_eq(state_after(9), STATE_UP);
+    go_down();
+    struct config_messages messages;
+    struct config *renamed = NULL;
+    static const char text[] = "sites: [ { name: shoppe, url: http://shop.test/ }, http://a/ ]\n";
+    ck_assert_int_eq(config_load_memory("x", text, strlen(text), &messages, &renamed), 0);
+    config_messages_clear(&messages);
+    assert_restored(restart_with(renamed, NSEC_PER_SEC, AT), 0, 0, 0);
+    ck_assert_uint_eq(watch_round(list, &config->sites[0]), 0);
+    ck_assert_int_eq(state_after(1), STATE_UP);
+}
+END_TEST
+
+START_TEST(what_is_older_than_its_limit_begins_anew) {
+    static const struct {
+        const char *interval;
+        nsec_t most; /* since the last round, 10 s before the snapshot */
+    } rows[] = {
+        {", interval: 60s", 600 * NSEC_PER_SEC},
+        {", interval: 299s", 600 * NSEC_PER_SEC},
+        {", interval: 1h", 7200 * NSEC_PER_SEC},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        nsec_t later = rows[i].most - 10 * NSEC_PER_SEC;
+        go_down();
+        assert_restored(restart("http://shop.test/", rows[i].interval, later), 1, 0, 0);
+        ck_assert_int_eq(state_after(9), STATE_DOWN);
+        go_down();
+        assert_restored(restart("http://shop.test/", rows[i].interval, later + 1), 0, 1, 0);
+        ck_assert_uint_eq(watch_round(list, &config->sites[0]), 0);
+        ck_assert_int_eq(state_after(9), STATE_UP);
+        go_down();
+        assert_restored(restart("http://shop.test/", rows[i].interval, INT64_MAX / 2), 0, 1, 0);
+    }
+}
+END_TEST
+
+START_TEST(starting_again_and_again_makes_nothing_younger) {
+    go_down();
+    for (int i = 0; i < 3; i++) { /* the last round is 200, 390, 580 s ago then */
+        struct config *same = load("http://shop.test/", "");
+        assert_restored(restart_with(same, 190 * NSEC_PER_SEC, AT), 1, 0, 0);
+    }
+    assert_restored(restart("http://shop.test/", "", 190 * NSEC_PER_SEC), 0, 1, 0);
+}
+END_TEST
+
+START_TEST(what_cannot_be_restored_is_not_kept) {
+    struct snapshot *snapshot = watch_list_snapshot(list, AT);
+    ck_assert_uint_eq(snapshot->n_sites, 0); /* no round yet */
+    snapshot_free(snapshot);
+    go_down();
+    snapshot = watch_list_snapshot(list, AT + 590 * NSEC_PER_SEC);
+    ck_assert_uint_eq(snapshot->n_sites, 1);
+    snapshot_free(snapshot);
+    snapshot = watch_list_snapshot(list, AT + 591 * NSEC_PER_SEC);
+    ck_assert_uint_eq(snapshot->n_sites, 0);
+    snapshot_free(snapshot);
+}
+END_TEST
+
+START_TEST(a_snapshot_outlives_the_list_and_its_configuration) {
+    go_down();
+    struct snapshot *snapshot = watch_list_snapshot(list, AT);
+    reload("http://shop.test/other", "");
+    char *bytes;
+    size_t n;
+    ck_assert_int_eq(snapshot_encode(snapshot, &bytes, &n), 0);
+    ck_assert_str_eq(snapshot->sites[0].name, "shop");
+    ck_assert_str_eq(snapshot->sites[0].addresses[0], "192.0.2.1");
+    free(bytes);
+    snapshot_free(snapshot);
+}
+END_TEST
+
+START_TEST(the_number_of_a_round_stays_with_the_name_over_a_reload) {
+    judge_began(make("192.0.2.1", NULL), 8, AT);
+    reload("http://shop.test/other", "");
+    ck_assert_uint_eq(watch_round(list, &config->sites[0]), 8);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("watch");
     TCase *tests = tcase_create("watch");
@@ -254,6 +443,14 @@ int main(void) {
     tcase_add_test(tests, a_change_says_since_when_the_state_that_ended_was);
     tcase_add_test(tests, a_round_of_before_a_reload_that_asks_otherwise_is_not_judged);
     tcase_add_test(tests, a_change_is_told_with_what_most_samples_failed_for);
+    tcase_add_test(tests, a_restart_changes_no_state_and_goes_on_counting_rounds);
+    tcase_add_test(tests, addresses_appear_and_go_over_a_restart);
+    tcase_add_test(tests, another_question_or_name_begins_anew);
+    tcase_add_test(tests, what_is_older_than_its_limit_begins_anew);
+    tcase_add_test(tests, starting_again_and_again_makes_nothing_younger);
+    tcase_add_test(tests, what_cannot_be_restored_is_not_kept);
+    tcase_add_test(tests, a_snapshot_outlives_the_list_and_its_configuration);
+    tcase_add_test(tests, the_number_of_a_round_stays_with_the_name_over_a_reload);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
