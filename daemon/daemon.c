@@ -9,7 +9,9 @@
 #include "daemon.h"
 
 #include "engine.h"
+#include "keeper.h"
 #include "reload.h"
+#include "state_file.h"
 #include "watch.h"
 
 #include "base/log.h"
@@ -30,6 +32,7 @@
 #include <unistd.h>
 
 enum { EXIT_OK = 0, EXIT_CONFIG = 2, EXIT_FAILED = 3 };
+static const nsec_t keep_limit = 2 * NSEC_PER_SEC;
 enum { SITES_MANY = 10 }; /* from here on a reload that drops more than half is refused */
 
 /* Between two configurations, in sites. */
@@ -44,6 +47,7 @@ struct daemon {
     struct schedule *schedule;
     const struct site **scheduled; /* by the schedule's index; of the configuration in force */
     struct watch_list *watched;
+    struct keeper *keeper; /* NULL: states are not kept over a restart */
     struct event *timer;
     struct signals *signals;
     struct reload *reload;     /* under way */
@@ -101,6 +105,7 @@ static void on_closed(const struct round *round, struct report *report, void *ar
         watch_judge(daemon->watched, report, round->began, clock_wall_now(), &change)) {
         engine_event(daemon->engine, report->site, report->config, &change);
     }
+    keeper_touch(daemon->keeper);
     schedule_done(daemon->schedule, round->site->name, now);
     begin_due(daemon);
 }
@@ -108,8 +113,9 @@ static void on_closed(const struct round *round, struct report *report, void *ar
 /* ---- what a configuration becomes ---- */
 
 /* The enabled sites, as the schedule wants them. */
-static int list_scheduled(const struct config *config, struct schedule_site **ret_sites,
-                          const struct site ***ret_scheduled, size_t *ret_n) {
+static int list_scheduled(const struct config *config, const struct watch_list *watched,
+                          struct schedule_site **ret_sites, const struct site ***ret_scheduled,
+                          size_t *ret_n) {
     struct schedule_site *sites = calloc(config->n_sites, sizeof *sites);
     const struct site **scheduled = calloc(config->n_sites, sizeof(const struct site *));
     if (sites == NULL || scheduled == NULL) {
@@ -121,8 +127,10 @@ static int list_scheduled(const struct config *config, struct schedule_site **re
     for (size_t i = 0; i < config->n_sites; i++) {
         const struct site *site = &config->sites[i];
         if (site->enabled) {
-            sites[n] = (struct schedule_site){
-                .name = site->name, .interval = site->interval, .ring = site->ring};
+            sites[n] = (struct schedule_site){.name = site->name,
+                                              .interval = site->interval,
+                                              .ring = site->ring,
+                                              .number = watch_round(watched, site)};
             scheduled[n++] = site;
         }
     }
@@ -135,15 +143,18 @@ static int list_scheduled(const struct config *config, struct schedule_site **re
 /* Schedule and watch list for the configuration that is in force from now on; on failure nothing
  * has changed. */
 static int apply(struct daemon *daemon, struct config *config, nsec_t now) {
-    struct schedule_site *sites;
-    const struct site **scheduled;
+    struct schedule_site *sites = NULL;
+    const struct site **scheduled = NULL;
     size_t n;
-    int r = list_scheduled(config, &sites, &scheduled, &n);
-    if (r != 0) {
-        return r;
-    }
     struct watch_list *watched = watch_list_new(config, daemon->watched);
-    r = watched == NULL ? -ENOMEM : schedule_set(daemon->schedule, sites, n, now);
+    if (watched == NULL) {
+        return -ENOMEM;
+    }
+    keeper_restore(daemon->keeper, watched);
+    int r = list_scheduled(config, watched, &sites, &scheduled, &n);
+    if (r == 0) {
+        r = schedule_set(daemon->schedule, sites, n, now);
+    }
     free(sites);
     if (r != 0) {
         watch_list_free(watched);
@@ -257,6 +268,18 @@ static void on_reconfigured(const char *why_not, void *arg) {
     begin_due(daemon);
 }
 
+static void warn_of_next_start(const struct daemon *daemon, const struct config *config,
+                               const struct config *before) {
+    const char *is = config->state_file, *was = before->state_file;
+    if (config->workers != engine_workers(daemon->engine)) {
+        log_warning("workers: %u takes effect with the next start", config->workers);
+    }
+    if (is != was && (is == NULL || was == NULL || strcmp(is, was) != 0)) {
+        log_warning("state_file: %s takes effect with the next start",
+                    is != NULL ? is : "its absence");
+    }
+}
+
 static void on_read(struct reload_result *result, void *arg) {
     struct daemon *daemon = arg;
     daemon->next = *result;
@@ -288,9 +311,7 @@ static void on_read(struct reload_result *result, void *arg) {
         end_reload(daemon);
         return;
     }
-    if (config->workers != engine_workers(daemon->engine)) {
-        log_warning("workers: %u takes effect with the next start", config->workers);
-    }
+    warn_of_next_start(daemon, config, before);
     daemon->difference = difference;
     engine_reconfigure(daemon->engine, config, &daemon->next.trust, apply_next, on_reconfigured,
                        daemon);
@@ -363,6 +384,22 @@ static void warn_of_descriptors(const struct config *config) {
     }
 }
 
+static const struct watch_list *watched_of(void *arg) {
+    const struct daemon *daemon = arg;
+    return daemon->watched;
+}
+
+static int start_keeper(struct daemon *daemon, const struct config *config,
+                        struct event_base *base) {
+    char *path;
+    int r = state_file_path(config, &path);
+    if (r == 0 && path != NULL) {
+        r = keeper_new(path, base, watched_of, daemon, &daemon->keeper);
+        free(path);
+    }
+    return r;
+}
+
 static int start(struct daemon *daemon, struct config *config, struct engine_trust *trust) {
     struct engine_options options = {
         .config = config,
@@ -387,6 +424,11 @@ static int start(struct daemon *daemon, struct config *config, struct engine_tru
         .arg = daemon,
     };
     daemon->timer = event_new(base, -1, 0, on_timer, daemon);
+    r = start_keeper(daemon, config, base);
+    if (r != 0) {
+        log_error("cannot start: %s", strerror(-r));
+        return r;
+    }
     nsec_t now = clock_now(); /* one reading: the first slot is due this very instant */
     daemon->schedule = schedule_new(now);
     if (daemon->timer == NULL || daemon->schedule == NULL || apply(daemon, config, now) != 0 ||
@@ -403,6 +445,7 @@ static void clear(struct daemon *daemon) {
     if (daemon->timer != NULL) {
         event_free(daemon->timer);
     }
+    keeper_free(daemon->keeper);
     engine_free(daemon->engine);
     reload_free(daemon->reload);
     config_unref(daemon->next.config);
@@ -421,6 +464,7 @@ static int run(struct daemon *daemon, struct config *config, struct engine_trust
                    config->n_rings == 1 ? "" : "s");
         begin_due(daemon);
         loop_run(engine_loop(daemon->engine));
+        keeper_finish(daemon->keeper, keep_limit);
         uint64_t unwritten = engine_unwritten(daemon->engine);
         if (unwritten > 0) {
             log_error("stopped; %" PRIu64 " records could not be written", unwritten);

@@ -198,8 +198,9 @@ struct config {
     unsigned resolver_tries;
     unsigned max_in_flight; /* samples, over all workers */
     unsigned workers;
-    int64_t max_removed; /* -1: not given */
-    const char *ca_file; /* PEM bundle, or NULL: the system's (see probe/trust.h) */
+    int64_t max_removed;    /* -1: not given */
+    const char *state_file; /* absolute, or NULL: in systemd's state directory, if there is one */
+    const char *ca_file;    /* PEM bundle, or NULL: the system's (see probe/trust.h) */
     struct config_private *private_;
 };
 

@@ -134,6 +134,20 @@ const struct key keys[] = {
         .example = "10",
     },
     {
+        .name = "state_file",
+        .places = KEY_TOP,
+        .kind = KEY_PATH,
+        .field = CONFIG(state_file),
+        .min = 1,
+        .max = 4000,
+        .computed = "state.json in systemd's state directory, if there is one",
+        .reload = KEY_RESTART,
+        .help = "Where the sites' states are kept over a restart, below the directory of the "
+                "configuration unless absolute. Beside it are files of that name with .new, .lock "
+                "and .damaged-N.",
+        .example = "/var/lib/tallyd/state.json",
+    },
+    {
         .name = "name",
         .places = KEY_SITE,
         .kind = KEY_TEXT,

@@ -39,10 +39,12 @@ static bool same_file(const char *a, const char *b) {
            (stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino);
 }
 
+/* Also that of `state_file`. */
 static void check_path(struct draft *draft, const struct draft_setting *path) {
     const char *name = strrchr(path->value.pointer, '/') + 1; /* the path is absolute */
     if (*name == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
-        messages_add(&draft->messages, MESSAGE_ERROR, path->mark, NULL, "path names a directory");
+        messages_add(&draft->messages, MESSAGE_ERROR, path->mark, NULL, "%s names a directory",
+                     path->key->name);
     }
 }
 
@@ -104,6 +106,30 @@ static int check_sinks(struct draft *draft, const struct config *config) {
     return 0;
 }
 
+/* A log in its place would be set aside as damaged, and then be written over. */
+static int check_state_file(struct draft *draft, const struct config *config) {
+    const struct draft_setting *state =
+        draft_find(&draft->top, offsetof(struct config, state_file));
+    if (state == NULL) {
+        return 0;
+    }
+    check_path(draft, state);
+    const char *path = canonical_path(&draft->scratch, state->value.pointer);
+    int r = path == NULL ? -ENOMEM : 0;
+    for (size_t i = 0; i < config->n_sinks && r == 0; i++) {
+        const char *sink = config->sinks[i].path == NULL
+                               ? NULL
+                               : canonical_path(&draft->scratch, config->sinks[i].path);
+        if (sink != NULL && same_file(path, sink)) {
+            messages_add(&draft->messages, MESSAGE_ERROR, state->mark, NULL,
+                         "state_file is the file of the reports of line %u",
+                         draft->sinks[i].mark.line + 1);
+        }
+        r = config->sinks[i].path != NULL && sink == NULL ? -ENOMEM : 0;
+    }
+    return r;
+}
+
 int sinks_fill(struct draft *draft, struct config *config) {
     size_t n = draft->n_sinks > 0 ? draft->n_sinks : 1;
     struct arena *arena = &config->private_->arena;
@@ -114,11 +140,15 @@ int sinks_fill(struct draft *draft, struct config *config) {
     config->n_sinks = n;
     if (draft->n_sinks == 0) {
         config->sinks[0].kind = SINK_STDOUT;
-        return key_store_fallbacks(KEY_REPORT, arena, &config->sinks[0]);
+        int r = key_store_fallbacks(KEY_REPORT, arena, &config->sinks[0]);
+        return r == 0 ? check_state_file(draft, config) : r;
     }
     int r = 0;
     for (size_t i = 0; i < n && r == 0; i++) {
         r = fill_sink(draft, config, &draft->sinks[i], &config->sinks[i]);
     }
-    return r == 0 ? check_sinks(draft, config) : r;
+    if (r == 0) {
+        r = check_sinks(draft, config);
+    }
+    return r == 0 ? check_state_file(draft, config) : r;
 }
