@@ -42,8 +42,8 @@ def write_secret(lab, path):
     os.chmod(lab.write(path, "x\n"), 0o600)
 
 
-@case
-def every_configuration_in_the_manual_is_one(lab):
+def prepare(lab):
+    """What the examples name."""
     for path in ("secrets/shop-key", "shop-password", "ping.json"):
         write_secret(lab, path)
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
@@ -52,14 +52,23 @@ def every_configuration_in_the_manual_is_one(lab):
                    check=True, capture_output=True)
     with open(lab.path("client.pem"), encoding="ascii") as file:
         lab.write("ca.pem", file.read())
+
+
+def check(lab, text):
+    path = lab.write("tallyd.yaml", text)
+    done = run_tallyd("check", "-c", path, env={**os.environ, "CREDENTIALS_DIRECTORY": lab.dir})
+    assert done.status == 0, (text, done)
+
+
+@case
+def every_configuration_in_the_manual_is_one(lab):
+    prepare(lab)
     examples = [text for name, section in (("tallyd.yaml.5", "DESCRIPTION"),
                                            ("tallyd.yaml.5", "EXAMPLES"))
                 for text in literals(name, section)]
     assert len(examples) == 4, examples
     for text in examples:
-        path = lab.write("tallyd.yaml", text)
-        done = run_tallyd("check", "-c", path, env={**os.environ, "CREDENTIALS_DIRECTORY": lab.dir})
-        assert done.status == 0, (text, done)
+        check(lab, text)
 
 
 # Where the options of each command are read.
@@ -152,6 +161,51 @@ def the_commands_in_the_manual_are_taken(lab):
         quiet = command.startswith(("tallyd check", "tallyd demo"))
         assert done.returncode in ((0,) if quiet else (1, 3)), (command, done)
         assert done.stdout, (command, done)
+
+
+def read(path):
+    with open(os.path.join(ROOT, path), encoding="utf-8") as file:
+        return file.read()
+
+
+def literals_of_sources():
+    """Every text of the program, with … for what printf puts in."""
+    for folder, _, names in os.walk(os.path.join(ROOT, "daemon")):
+        for name in names:
+            if name.endswith(".c"):
+                text = re.sub(r'"\s*PRI\w+\s*"', "u", read(os.path.join(folder, name)))
+                text = re.sub(r'"\s*\n\s*"', "", text)
+                for found in re.findall(r'"((?:[^"\\\n]|\\.)*)"', text):
+                    found = found.replace('\\"', '"').replace("\\n", "\n")
+                    yield re.sub(r"%[-+ #0]*[\d.*]*(?:hh?|ll?|z|j)?[a-zA-Z]", "…", found)
+
+
+@case
+def every_message_that_the_readme_quotes_is_one_of_the_program(_lab):
+    section = re.search(r"(?ms)^## When something is wrong\n(.*?)^## ", read("README.md")).group(1)
+    quoted = [message for row in section.splitlines()[4:] if row.startswith("|")
+              for message in re.findall(r"`([^`]+)`", row.split("|")[2])]
+    assert len(quoted) >= 15, quoted
+    texts = list(literals_of_sources())
+    for message in quoted:
+        # an example of a value stands for what printf puts in
+        pattern = re.sub(r'(?<=")\w+(?=")|\b0\d{3}\b', "…", message)
+        assert any(pattern.strip("… ") in text for text in texts), message
+
+
+@case
+def every_configuration_in_the_readme_is_one(lab):
+    prepare(lab)
+    examples = re.findall(r"(?ms)^```yaml\n(.*?)^```", read("README.md"))
+    assert len(examples) >= 2, examples
+    for text in examples:
+        check(lab, text)
+
+
+@case
+def every_command_is_in_the_readme(_lab):
+    section = re.search(r"(?ms)^## Commands\n(.*?)^## ", read("README.md")).group(1)
+    assert set(re.findall(r"(?m)^\| `tallyd (\w+)", section)) == set(SOURCES), section
 
 
 main()
