@@ -251,6 +251,25 @@ START_TEST(the_page_of_keys_is_that_of_the_rows) {
 }
 END_TEST
 
+START_TEST(every_key_is_on_the_pages_once) {
+    char *page = NULL;
+    size_t n = 0, rows = 0, items = 0;
+    FILE *to = open_memstream(&page, &n);
+    ck_assert_ptr_nonnull(to);
+    page_print_markdown(to);
+    page_print_mdoc(to);
+    fclose(to);
+    for (const char *line = page; *line != '\0'; line += strcspn(line, "\n") + 1) {
+        rows += strncmp(line, "| ", 2) == 0 && strncmp(line, "| key |", 7) != 0 &&
+                strncmp(line, "| ---", 5) != 0;
+        items += strncmp(line, ".It ", 4) == 0;
+    }
+    ck_assert_uint_eq(rows, keys_n);
+    ck_assert_uint_eq(items, keys_n);
+    free(page);
+}
+END_TEST
+
 /* A configuration around `key: example`, with no more in it than the key needs. */
 static void surround(const struct key *key, enum key_place place, char *ret_text, size_t size) {
     char setting[512];
@@ -362,6 +381,7 @@ int main(void) {
     tcase_add_test(example, the_shipped_example_loads);
     tcase_add_test(example, the_shipped_example_loads_with_everything_switched_on);
     tcase_add_test(example, the_page_of_keys_is_that_of_the_rows);
+    tcase_add_test(example, every_key_is_on_the_pages_once);
     tcase_add_loop_test(example, every_example_loads_at_every_place, 0, n);
     suite_add_tcase(suite, example);
     SRunner *runner = srunner_create(suite);
