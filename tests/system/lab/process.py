@@ -55,7 +55,8 @@ def environment(extra=None):
     """The test's own, without what would change what the program does; None removes a name."""
     env = {name: value for name, value in os.environ.items()
            if not name.lower().endswith("_proxy") and not name.startswith(("LC_", "SSL_CERT"))
-           and name not in ("LANG", "LANGUAGE", "JOURNAL_STREAM", "NOTIFY_SOCKET", "RES_OPTIONS")}
+           and name not in ("LANG", "LANGUAGE", "JOURNAL_STREAM", "NOTIFY_SOCKET", "RES_OPTIONS",
+                            "STATE_DIRECTORY")}
     env["PATH"] = env.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"  # nginx lives there
     env.setdefault("UBSAN_OPTIONS", "halt_on_error=1:print_stacktrace=1")
     for name, value in (extra or {}).items():
