@@ -46,8 +46,8 @@ struct daemon {
     struct engine *engine;
     struct schedule *schedule;
     const struct site **scheduled; /* by the schedule's index; of the configuration in force */
-    struct watch_list *watched;
-    struct keeper *keeper; /* NULL: states are not kept over a restart */
+    struct watch_list *watched, *watched_before; /* the latter only while a reload is applied */
+    struct keeper *keeper;                       /* NULL: states are not kept over a restart */
     struct event *timer;
     struct signals *signals;
     struct reload *reload;     /* under way */
@@ -110,6 +110,12 @@ static void on_closed(const struct round *round, struct report *report, void *ar
     begin_due(daemon);
 }
 
+static void on_paused(struct config *config, const struct site *site, const struct change *change,
+                      void *arg) {
+    struct daemon *daemon = arg;
+    engine_event(daemon->engine, site, config, change);
+}
+
 /* ---- what a configuration becomes ---- */
 
 /* The enabled sites, as the schedule wants them. */
@@ -161,7 +167,7 @@ static int apply(struct daemon *daemon, struct config *config, nsec_t now) {
         free(scheduled);
         return r;
     }
-    watch_list_free(daemon->watched);
+    daemon->watched_before = daemon->watched;
     daemon->watched = watched;
     free(daemon->scheduled);
     daemon->scheduled = scheduled;
@@ -209,7 +215,7 @@ static bool is_same_site(const struct site *a, const struct site *b) {
            a->spread == b->spread && a->samples == b->samples && a->concurrency == b->concurrency &&
            a->addresses == b->addresses && a->family == b->family &&
            a->body_limit_bytes == b->body_limit_bytes && a->connection == b->connection &&
-           is_same_backend(&a->backend, &b->backend);
+           is_same_backend(&a->backend, &b->backend) && config_same_health(&a->health, &b->health);
 }
 
 static struct difference compare(const struct config *before, const struct config *after) {
@@ -263,6 +269,11 @@ static void on_reconfigured(const char *why_not, void *arg) {
         size_t n = daemon->next.config->n_sites;
         log_notice("reloaded: %zu site%s; %zu added, %zu removed, %zu changed", n,
                    n == 1 ? "" : "s", difference->added, difference->removed, difference->changed);
+        /* now, as the sinks are those of the new configuration */
+        watch_list_tell_paused(daemon->watched, daemon->watched_before, clock_wall_now(), on_paused,
+                               daemon);
+        watch_list_free(daemon->watched_before);
+        daemon->watched_before = NULL;
     }
     end_reload(daemon);
     begin_due(daemon);

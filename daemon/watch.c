@@ -101,6 +101,32 @@ static size_t index_of(const struct watch_list *list, const struct site *site) {
     return (size_t)(site - list->config->sites);
 }
 
+/* What is known of a site from now on: all that was, where it asks the same as `old` did; `old` and
+ * `before` may be NULL. */
+static void begin(struct watch *watch, const struct site *site, const struct site *old,
+                  const struct watch *before) {
+    watch->wall_since = NSEC_UNKNOWN;
+    if (old != NULL) {
+        watch->round = before->round;
+        watch->began = before->began;
+    }
+    if (old == NULL || old->enabled != site->enabled || !config_same_question(old, site)) {
+        verdict_init(&watch->verdict);
+        if (!site->enabled) {
+            verdict_pause(&watch->verdict);
+        }
+        return;
+    }
+    watch->verdict = before->verdict;
+    watch->wall_since = before->wall_since;
+    if (!config_same_health(&old->health, &site->health)) {
+        verdict_convert(&watch->verdict, &old->health, &site->health);
+    }
+    if (old->family == site->family) {
+        watch->known = known_copy(&before->known);
+    }
+}
+
 struct watch_list *watch_list_new(struct config *config, const struct watch_list *before) {
     struct watch_list *list = calloc(1, sizeof *list + config->n_sites * sizeof list->watches[0]);
     if (list == NULL) {
@@ -110,23 +136,31 @@ struct watch_list *watch_list_new(struct config *config, const struct watch_list
     for (size_t i = 0; i < config->n_sites; i++) {
         const struct site *site = &config->sites[i];
         const struct site *old = before != NULL ? config_find(before->config, site->name) : NULL;
-        const struct watch *watch = old != NULL ? &before->watches[index_of(before, old)] : NULL;
-        if (watch != NULL) {
-            list->watches[i].round = watch->round;
-            list->watches[i].began = watch->began;
-        }
-        if (watch != NULL && config_same_question(old, site)) {
-            list->watches[i].verdict = watch->verdict;
-            list->watches[i].wall_since = watch->wall_since;
-            if (old->family == site->family) {
-                list->watches[i].known = known_copy(&watch->known);
-            }
-        } else {
-            verdict_init(&list->watches[i].verdict);
-            list->watches[i].wall_since = NSEC_UNKNOWN;
-        }
+        begin(&list->watches[i], site, old,
+              old != NULL ? &before->watches[index_of(before, old)] : NULL);
     }
     return list;
+}
+
+void watch_list_tell_paused(struct watch_list *list, const struct watch_list *before,
+                            nsec_t wall_now,
+                            void (*tell)(struct config *config, const struct site *site,
+                                         const struct change *change, void *arg),
+                            void *arg) {
+    for (size_t i = 0; i < list->config->n_sites; i++) {
+        const struct site *site = &list->config->sites[i];
+        const struct site *old = config_find(before->config, site->name);
+        if (old == NULL || old->enabled == site->enabled) {
+            continue;
+        }
+        list->watches[i].wall_since = wall_now;
+        if (!site->enabled) {
+            const struct watch *watch = &before->watches[index_of(before, old)];
+            struct change change;
+            change_init_paused(&change, watch->verdict.state, wall_now, watch->wall_since);
+            tell(list->config, site, &change, arg);
+        }
+    }
 }
 
 void watch_list_free(struct watch_list *list) {
@@ -153,8 +187,8 @@ bool watch_judge(struct watch_list *list, struct report *report, nsec_t began, n
         return false;
     }
     compare_addresses(watch, report);
-    verdict_judge(&watch->verdict, began, site->interval, report->planned, report->judged,
-                  report->failed, &report->verdict);
+    verdict_judge(&watch->verdict, &site->health, began, site->interval, report->planned,
+                  report->judged, report->failed, &report->verdict);
     report->has_verdict = true;
     nsec_t wall_since = watch->wall_since;
     if (report->verdict.from != report->verdict.to) {
@@ -173,13 +207,13 @@ uint64_t watch_round(const struct watch_list *list, const struct site *site) {
 
 /* ---- over a restart ---- */
 
-static bool copy_window(const struct watch *watch, nsec_t now, struct arena *arena,
-                        struct verdict_past *ret_past) {
+static bool copy_window(const struct watch *watch, const struct health_config *health, nsec_t now,
+                        struct arena *arena, struct verdict_past *ret_past) {
     struct verdict_past_cell cells[VERDICT_WINDOW_CELLS];
     const struct verdict *verdict = &watch->verdict;
     *ret_past = (struct verdict_past){
         .state = verdict->state,
-        .level = verdict->level,
+        .level = verdict_failures(verdict, health),
         .bad_rounds = verdict->bad_rounds,
         .recovered_rounds = verdict->recovered_rounds,
         .n_cells = verdict_window(verdict, now, cells),
@@ -210,7 +244,8 @@ static bool copy_site(const struct watch *watch, const struct site *site, nsec_t
     };
     copy->addresses =
         arena_take_array(&snapshot->arena, copy->n_addresses, sizeof *copy->addresses);
-    if (copy->addresses == NULL || !copy_window(watch, now, &snapshot->arena, &copy->verdict)) {
+    if (copy->addresses == NULL ||
+        !copy_window(watch, &site->health, now, &snapshot->arena, &copy->verdict)) {
         return false;
     }
     if (copy->n_addresses > 0) {
@@ -249,7 +284,7 @@ static void restore(struct watch *watch, const struct site *site, const struct s
     if (from->interval != site->interval) {
         past.n_cells = 0;
     }
-    verdict_restore(&watch->verdict, &past, then, site->interval);
+    verdict_restore(&watch->verdict, &site->health, &past, then, site->interval);
     watch->wall_since = from->wall_since;
     if (from->n_addresses > 0 && from->family == site->family) {
         free(watch->known.texts);
@@ -276,6 +311,9 @@ void watch_list_restore(struct watch_list *list, const struct snapshot *snapshot
         struct watch *watch = &list->watches[index_of(list, site)];
         watch->round = from->round;
         watch->began = then - from->ago;
+        if (!site->enabled || from->verdict.state == STATE_PAUSED) {
+            continue; /* its state is the configuration's to say, or begins anew */
+        }
         if (from->question == config_fingerprint(site)) {
             restore(watch, site, from, then);
             restored.known++;

@@ -10,16 +10,26 @@
 
 struct watch_list;
 
-/* For every site of `config` (a reference is kept); what `before` knew of sites that ask the same
- * URL for the same expectation is carried over. `before` may be NULL, and stays the caller's. NULL:
+/* For every site of `config` (a reference is kept), paused ones too; what `before` knew of sites that
+ * ask the same URL for the same expectation is carried over, but not over a pause. `before` may be NULL, and stays the caller's. NULL:
  * out of memory. */
 struct watch_list *watch_list_new(struct config *config, const struct watch_list *before);
 void watch_list_free(struct watch_list *list);
 
+/* Dates what the list changed against `before`, and calls `tell` for each site that was sampled and
+ * is not any more, in their order. That one is sampled again, its state unknown, is not told: what it
+ * turns out to be is. */
+void watch_list_tell_paused(struct watch_list *list, const struct watch_list *before,
+                            nsec_t wall_now,
+                            void (*tell)(struct config *config, const struct site *site,
+                                         const struct change *change, void *arg),
+                            void *arg);
+
 /* Judges a closed round, which began at `began`, and puts the verdict into its report, and which of
  * its addresses appeared or went since the site's last round with a whole lookup. True: the
  * site's state changed in a way to tell (not from unknown to up), and how is in `ret_change`. A round
- * of a site that is gone, or asks something else by now, is not judged. */
+ * of a site that is gone, or asks something else by now, is not judged, and that of one that is paused
+ * is in that state. */
 bool watch_judge(struct watch_list *list, struct report *report, nsec_t began, nsec_t wall_now,
                  struct change *ret_change);
 
@@ -32,7 +42,7 @@ struct snapshot *watch_list_snapshot(const struct watch_list *list, nsec_t now);
 
 /* Puts back what a snapshot of another process, taken at `then` (which may be before the clock's zero),
  * knows of the list's sites and what is not too old at `now`: all of a site that asks the same
- * question, of others the number of their last round. */
+ * question, of others and of paused ones the number of their last round. */
 struct watch_restored {
     size_t known;   /* sites that go on as they were */
     size_t too_old; /* that would have, but for their age */

@@ -129,6 +129,16 @@ struct redirects_config {
     enum redirect_scope to;
 };
 
+/* How counts become a state: the rule of report/verdict.c. */
+struct health_config {
+    unsigned forgive;     /* good samples that make up for one failure */
+    unsigned degraded_at; /* failures that fill the bucket, in thousandths */
+    unsigned round_max;   /* failures that one round adds at most, in thousandths */
+    unsigned down_at;     /* share of a round's samples, in thousandths */
+    unsigned down_rounds; /* 0: two, or three where a round is small */
+};
+bool config_same_health(const struct health_config *a, const struct health_config *b);
+
 /* What names the server behind an address: one of the two, or none. */
 struct backend_config {
     const char *header;
@@ -163,6 +173,7 @@ struct site {
     struct expect_config expect;
     struct redirects_config redirects;
     struct backend_config backend;
+    struct health_config health;
     const char *connect_host; /* connect there instead of to the URL's host; NULL: to that */
     uint16_t connect_port;    /* 0: the URL's */
 };

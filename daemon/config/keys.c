@@ -40,6 +40,8 @@ const char *key_place_name(enum key_place place) {
         return "in backend";
     case KEY_IN_SECRET:
         return "where a secret belongs";
+    case KEY_HEALTH:
+        return "in health";
     case KEY_IN_RULE:
         return "in the rule of a header";
     case KEY_ALL_OF_SITE:
@@ -80,18 +82,26 @@ static int fail(const char *why, const char **ret_why) {
     return -EINVAL;
 }
 
+void key_print_number(const struct key *key, int64_t number, char ret_text[VALUE_TEXT_SIZE]) {
+    if (key->kind == KEY_DURATION) {
+        value_print_duration(number, ret_text);
+    } else if (key->kind == KEY_SIZE) {
+        value_print_size(number, ret_text);
+    } else if (key->kind == KEY_DECIMAL) {
+        snprintf(ret_text, VALUE_TEXT_SIZE, "%.10g", (double)number / 1000);
+    } else if (key->kind == KEY_PERCENT) {
+        snprintf(ret_text, VALUE_TEXT_SIZE, "%.10g%%", (double)number / 10);
+    } else {
+        snprintf(ret_text, VALUE_TEXT_SIZE, "%lld", (long long)number);
+    }
+}
+
 /* The bound that was passed, in the notation that the file would use. */
 static int fail_bound(const struct key *key, bool low, char room[KEY_WHY_SIZE],
                       const char **ret_why) {
     int64_t bound = low ? key->min : key->max;
     char text[VALUE_TEXT_SIZE];
-    if (key->kind == KEY_DURATION) {
-        value_print_duration(bound, text);
-    } else if (key->kind == KEY_SIZE) {
-        value_print_size(bound, text);
-    } else {
-        snprintf(text, sizeof text, "%lld", (long long)bound);
-    }
+    key_print_number(key, bound, text);
     snprintf(room, KEY_WHY_SIZE, low ? "is less than the least, %s" : "is more than the most, %s",
              text);
     return fail(room, ret_why);
@@ -100,13 +110,17 @@ static int fail_bound(const struct key *key, bool low, char room[KEY_WHY_SIZE],
 static int read_number(const struct key *key, const char *text, int64_t *ret_number,
                        char room[KEY_WHY_SIZE], const char **ret_why) {
     int64_t number;
-    int r = key->kind == KEY_DURATION ? value_parse_duration(text, false, &number, ret_why)
-            : key->kind == KEY_SIZE   ? value_parse_size(text, &number, ret_why)
-                                      : value_parse_integer(text, &number, ret_why);
+    int r = key->kind == KEY_DURATION  ? value_parse_duration(text, false, &number, ret_why)
+            : key->kind == KEY_SIZE    ? value_parse_size(text, &number, ret_why)
+            : key->kind == KEY_DECIMAL ? value_parse_decimal(text, &number, ret_why)
+            : key->kind == KEY_PERCENT ? value_parse_percent(text, &number, ret_why)
+                                       : value_parse_integer(text, &number, ret_why);
     if (r < 0) {
         if (strcmp(*ret_why, "has no unit") == 0) {
             snprintf(room, KEY_WHY_SIZE, "has no unit; is it %.32s%s?", text,
-                     key->kind == KEY_DURATION ? "s" : "B");
+                     key->kind == KEY_DURATION  ? "s"
+                     : key->kind == KEY_PERCENT ? "%"
+                                                : "B");
             *ret_why = room;
         }
         return r;
@@ -237,6 +251,8 @@ int key_read(const struct key *key, const char *text, bool plain, struct arena *
     case KEY_SIZE:
     case KEY_INTEGER:
     case KEY_LONG:
+    case KEY_DECIMAL:
+    case KEY_PERCENT:
         r = read_number(key, text, &value.number, room, ret_why);
         break;
     case KEY_BOOL:
@@ -296,6 +312,8 @@ void key_store(const struct key *key, const struct key_value *value, void *recor
         *(size_t *)field = (size_t)value->number;
         break;
     case KEY_INTEGER:
+    case KEY_DECIMAL:
+    case KEY_PERCENT:
         *(unsigned *)field = (unsigned)value->number;
         break;
     case KEY_LONG:

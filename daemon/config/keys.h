@@ -5,6 +5,7 @@
 #include "config/arena.h"
 #include "config/config.h"
 #include "config/secret.h"
+#include "config/value.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -26,9 +27,10 @@ enum key_place {
     KEY_BACKEND = 1 << 11,
     KEY_IN_SECRET = 1 << 12, /* a map that says where a secret stands */
     KEY_IN_RULE = 1 << 13,   /* a map that says what a header must be */
+    KEY_HEALTH = 1 << 16,    /* how counts become a state */
 
     KEY_ALL_OF_SITE = KEY_SITE | KEY_EXPECT | KEY_REQUEST | KEY_BASIC | KEY_TLS | KEY_REDIRECTS |
-                      KEY_BACKEND, /* what is stored into a struct site_form */
+                      KEY_BACKEND | KEY_HEALTH, /* what is stored into a struct site_form */
 };
 
 enum key_kind {
@@ -36,6 +38,8 @@ enum key_kind {
     KEY_SIZE,     /* size_t */
     KEY_INTEGER,  /* unsigned */
     KEY_LONG,     /* int64_t */
+    KEY_DECIMAL,  /* unsigned, in thousandths: a number that may have a point */
+    KEY_PERCENT,  /* unsigned, in thousandths: a number and % */
     KEY_BOOL,     /* bool */
     KEY_WORD,     /* an enum: the word's place in `words` */
     KEY_NAME,     /* const char *, one of `words` */
@@ -148,6 +152,8 @@ struct key_value {
 #define KEY_LIST_TEXT_BYTES 4000 /* of one text of a KEY_TEXTS */
 int key_read(const struct key *key, const char *text, bool plain, struct arena *arena,
              struct key_value *ret_value, char room[KEY_WHY_SIZE], const char **ret_why);
+/* A number of that key's kind, as a file would write it. */
+void key_print_number(const struct key *key, int64_t number, char ret_text[VALUE_TEXT_SIZE]);
 /* Puts it into its field of `record`, the struct of its place. */
 void key_store(const struct key *key, const struct key_value *value, void *record);
 /* Fills a record with the defaults of all keys of those places that have one. 0 or -ENOMEM. */

@@ -11,9 +11,9 @@
 #include <string.h>
 
 /* A key of several places stands at the last of them. */
-static const enum key_place order[] = {KEY_TOP,       KEY_SITE,    KEY_REQUEST,   KEY_BASIC,
-                                       KEY_IN_SECRET, KEY_TLS,     KEY_REDIRECTS, KEY_BACKEND,
-                                       KEY_EXPECT,    KEY_IN_RULE, KEY_REPORT,    KEY_RESOLVER};
+static const enum key_place order[] = {
+    KEY_TOP,     KEY_SITE,   KEY_REQUEST, KEY_BASIC,  KEY_IN_SECRET, KEY_TLS,     KEY_REDIRECTS,
+    KEY_BACKEND, KEY_EXPECT, KEY_IN_RULE, KEY_HEALTH, KEY_REPORT,    KEY_RESOLVER};
 enum { PLACES = sizeof order / sizeof order[0] };
 
 static const char *reload_name(enum key_reload reload) {
@@ -38,13 +38,7 @@ static const char *reload_name(enum key_reload reload) {
 
 static void print_number(const struct key *key, int64_t number, FILE *to) {
     char text[VALUE_TEXT_SIZE];
-    if (key->kind == KEY_DURATION) {
-        value_print_duration(number, text);
-    } else if (key->kind == KEY_SIZE) {
-        value_print_size(number, text);
-    } else {
-        snprintf(text, sizeof text, "%lld", (long long)number);
-    }
+    key_print_number(key, number, text);
     fputs(text, to);
 }
 
@@ -54,6 +48,8 @@ static void print_value(const struct key *key, FILE *to) {
     case KEY_SIZE:
     case KEY_INTEGER:
     case KEY_LONG:
+    case KEY_DECIMAL:
+    case KEY_PERCENT:
         fputs(key->kind == KEY_DURATION ? "duration, "
               : key->kind == KEY_SIZE   ? "size, "
                                         : "number, ",

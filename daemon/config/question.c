@@ -228,6 +228,12 @@ void question_conclude(struct draft *draft, const struct question_said *said) {
 
 /* ---- two sites (and fingerprint.c for those of two processes) ---- */
 
+bool config_same_health(const struct health_config *a, const struct health_config *b) {
+    return a->forgive == b->forgive && a->degraded_at == b->degraded_at &&
+           a->round_max == b->round_max && a->down_at == b->down_at &&
+           a->down_rounds == b->down_rounds;
+}
+
 static bool same_text(const char *a, const char *b) {
     return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }

@@ -391,6 +391,8 @@ static bool read_value(struct reader *reader, const struct key *key, struct coll
     case KEY_SIZE:
     case KEY_INTEGER:
     case KEY_LONG:
+    case KEY_DECIMAL:
+    case KEY_PERCENT:
     case KEY_BOOL:
     case KEY_WORD:
     case KEY_NAME:

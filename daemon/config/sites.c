@@ -43,6 +43,7 @@ struct said {
     bool limits[LIMITS];
     bool dns_timeout;
     bool in_flight;
+    bool health;
     size_t unsent; /* how many sites have no settings of their own and leave samples unsent */
     struct mark unsent_mark;
     const struct site *unsent_site; /* the first of them */
@@ -165,6 +166,28 @@ static void check_in_flight(struct draft *draft, const struct config *config,
                  site->concurrency, config->max_in_flight);
 }
 
+/* What one round adds is no more than what fills the bucket: a default is lowered to that. */
+static void settle_health(struct draft *draft, const struct draft_site *written, struct site *site,
+                          struct said *said) {
+    struct health_config *health = &site->health;
+    if (health->round_max <= health->degraded_at) {
+        return;
+    }
+    if (draft_setting_of(draft, written, SITE(health.round_max)) == NULL) {
+        health->round_max = health->degraded_at;
+        return;
+    }
+    bool shared;
+    struct mark mark = draft_conflict_mark(draft, written, SITE(health.round_max),
+                                           SITE(health.degraded_at), &shared);
+    if (!shared || !said->health) {
+        messages_add(&draft->messages, MESSAGE_ERROR, mark, NULL,
+                     "round_max (%g) is over degraded_at (%g), beyond which nothing counts",
+                     health->round_max / 1000.0, health->degraded_at / 1000.0);
+    }
+    said->health |= shared;
+}
+
 /* ---- sites ---- */
 
 static void fill_site(const struct draft *draft, struct draft_site *written,
@@ -200,6 +223,7 @@ static void check_site(struct draft *draft, const struct config *config,
         check_timing(draft, written, site, said);
         check_in_flight(draft, config, written, site, said);
     }
+    settle_health(draft, written, site, said);
     question_check(draft, written, site, &said->question);
 }
 

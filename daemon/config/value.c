@@ -32,6 +32,9 @@ static const struct unit size_units[] = {
     {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30},    {NULL, 0},
 };
 
+static const struct unit decimal_units[] = {{"", 1000}, {NULL, 0}};
+static const struct unit percent_units[] = {{"%", 10}, {NULL, 0}};
+
 enum { FRACTION_DIGITS = 9 };
 
 static bool is_digit(char c) {
@@ -126,7 +129,7 @@ static int parse_quantity(const char *text, const struct unit *units, const char
     int64_t common = greatest_common_divisor(unit->factor, scale);
     int64_t step = scale / common; /* the fraction must be a multiple of step / scale */
     if (digits % step != 0) {
-        return fail("is not a whole number of the smallest unit", ret_why);
+        return fail("has too many digits after the point", ret_why);
     }
     int64_t value;
     /* digits < scale, so the fraction's share is below one unit and cannot overflow */
@@ -162,6 +165,16 @@ int value_parse_integer(const char *text, int64_t *ret_integer, const char **ret
     }
     *ret_integer = whole;
     return 0;
+}
+
+int value_parse_decimal(const char *text, int64_t *ret_thousandths, const char **ret_why) {
+    return parse_quantity(text, decimal_units, "", "is not a number in decimal digits",
+                          ret_thousandths, ret_why);
+}
+
+int value_parse_percent(const char *text, int64_t *ret_thousandths, const char **ret_why) {
+    return parse_quantity(text, percent_units, NULL, "is not a number and %", ret_thousandths,
+                          ret_why);
 }
 
 int value_parse_bool(const char *text, bool *ret_bool, const char **ret_why) {

@@ -20,6 +20,10 @@ int value_parse_duration(const char *text, bool bare_seconds, nsec_t *ret_durati
 int value_parse_size(const char *text, int64_t *ret_bytes, const char **ret_why);
 /* "0", "20"; decimal digits without sign, leading zero or separator. */
 int value_parse_integer(const char *text, int64_t *ret_integer, const char **ret_why);
+/* "4", "2.5": in thousandths. */
+int value_parse_decimal(const char *text, int64_t *ret_thousandths, const char **ret_why);
+/* "95%", "99.5%": in thousandths of the whole. */
+int value_parse_percent(const char *text, int64_t *ret_thousandths, const char **ret_why);
 /* yes no true false on off, in lower case. */
 int value_parse_bool(const char *text, bool *ret_bool, const char **ret_why);
 

@@ -252,6 +252,8 @@ unsigned board_rank(const struct board_site *site) {
         return 1;
     case STATE_UNKNOWN:
         return 2;
+    case STATE_PAUSED:
+        return BOARD_RANK_PAUSED;
     case STATE_UP:
     case STATE_COUNT:
         break;

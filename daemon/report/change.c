@@ -170,6 +170,17 @@ static void add_duration(struct sentence *to, const struct change *change) {
         units[i].name);
 }
 
+void change_init_paused(struct change *change, enum state from, nsec_t wall_time,
+                        nsec_t wall_since) {
+    *change = (struct change){
+        .from = from,
+        .to = STATE_PAUSED,
+        .wall_time = wall_time,
+        .wall_since = wall_since,
+        .why = "the configuration says enabled: no; it is not sampled until that changes",
+    };
+}
+
 void change_init(struct change *change, const struct report *report, nsec_t wall_time,
                  nsec_t wall_since) {
     const struct verdict_result *verdict = &report->verdict;

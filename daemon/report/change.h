@@ -15,6 +15,9 @@ struct change {
     char why[CHANGE_WHY_BYTES];       /* a sentence with the numbers; not yet escaped */
 };
 
+/* That the configuration does not sample the site any more. */
+void change_init_paused(struct change *change, enum state from, nsec_t wall_time,
+                        nsec_t wall_since);
 /* The change that a judged report brought, with its sentence. */
 void change_init(struct change *change, const struct report *report, nsec_t wall_time,
                  nsec_t wall_since);

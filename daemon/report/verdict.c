@@ -1,13 +1,18 @@
-/* A site's state, from a leaky bucket of failures. Each judged failure adds 50, each good sample
- * takes 1 away. That is the logarithm of the likelihood ratio of 5 % failing against 0.5 %, in
- * fiftieths: a failure says ln(0.05 / 0.005) = 2.3, a good sample ln(0.95 / 0.995) = -0.046. The
- * level is a running sum of evidence (Page's CUSUM), which does not ask the same question anew
- * every round as a confidence bound would, and so does not flap. A round's failures add at most
- * 125, before its good samples are taken away, so that one bad instant alone does not degrade a
- * site that was well. (A limit on the difference instead gives 6.3 false alarms a site-year at
- * 0.5 %, not 5.6, and 0.00055 at 0.1 %, not 0.0003.)
+/* A site's state, from a leaky bucket of failures. The figures here are those of the default keys:
+ * each judged failure adds 50 (forgive), each good sample takes 1 away. That is the logarithm of the
+ * likelihood ratio of 5 % failing against 0.5 %, in fiftieths: a failure says ln(0.05 / 0.005) = 2.3,
+ * a good sample ln(0.95 / 0.995) = -0.046. The level is a running sum of evidence (Page's CUSUM),
+ * which does not ask the same question anew every round as a confidence bound would, and so does not
+ * flap. A round's failures add at most 125 (round_max), before its good samples are taken away, so
+ * that one bad instant alone does not degrade a site that was well. (A limit on the difference
+ * instead gives 6.3 false alarms a site-year at 0.5 %, not 5.6, and 0.00055 at 0.1 %, not 0.0003.)
  *
- * Full (200, four failures): degraded. Empty: up. Between: as before, which is the hysteresis. A
+ * Of such a round's good samples at most 62, half the limit, are taken away, unless all that failed
+ * and all that was good say less. Else a round of more than 125 good samples could never fill the
+ * bucket, and of a site with 1,000 samples a round 80 % could fail for ever without a word. Where a
+ * round has 62 samples or fewer that changes nothing.
+ *
+ * Full (200, four failures, degraded_at): degraded. Empty: up. Between: as before, which is the hysteresis. A
  * site that is unknown stays so between, too: a first round with one failure in twenty is what a
  * site with 1 of 20 servers down shows, and also what a good one shows once in ten times; to call
  * it either would be a guess. It is told by the next rounds: they empty the bucket, fill it, or
@@ -27,10 +32,6 @@
 #include <math.h>
 
 enum {
-    FORGIVE = 50,
-    FULL = 200,
-    ROUND_MOST = 125,
-    DOWN_PERCENT = 95,
     RECOVERED_PERCENT = 50,
     DOWN_ROUNDS = 2,
     DOWN_ROUNDS_SMALL = 3, /* where fewer than SMALL_ROUND samples are planned */
@@ -42,10 +43,7 @@ enum {
 #define WINDOW_LEAST (300 * NSEC_PER_SEC)
 
 static const char *const state_names[] = {
-    "unknown",
-    "up",
-    "degraded",
-    "down",
+    "unknown", "up", "degraded", "down", "paused",
 };
 static_assert(sizeof state_names / sizeof state_names[0] == STATE_COUNT, "a name per state");
 
@@ -62,23 +60,71 @@ void verdict_init(struct verdict *verdict) {
     *verdict = (struct verdict){.state = STATE_UNKNOWN};
 }
 
-static void fill_bucket(struct verdict *verdict, unsigned judged, unsigned failed) {
-    int64_t added = (int64_t)FORGIVE * failed;
-    int64_t level = verdict->level + (added < ROUND_MOST ? added : ROUND_MOST) - (judged - failed);
-    verdict->level = (int)(level < 0 ? 0 : level > FULL ? FULL : level);
+void verdict_pause(struct verdict *verdict) {
+    *verdict = (struct verdict){.state = STATE_PAUSED};
 }
 
-static enum state next_state(const struct verdict *verdict, unsigned planned) {
+/* Thousandths of a failure as a level, rounded up, so that it is never none. */
+static int level_of(const struct health_config *health, unsigned thousandths) {
+    return (int)(((uint64_t)thousandths * health->forgive + 999) / 1000);
+}
+
+int verdict_full(const struct health_config *health) {
+    return level_of(health, health->degraded_at);
+}
+
+int verdict_weight(const struct health_config *health, unsigned judged, unsigned failed) {
+    int64_t most = level_of(health, health->round_max), good = judged - failed;
+    int64_t whole = (int64_t)health->forgive * failed - good;
+    int64_t bounded = most - (good < most / 2 ? good : most / 2);
+    return (int)(whole < bounded ? whole : bounded);
+}
+
+bool verdict_is_bad(const struct health_config *health, unsigned judged, unsigned failed) {
+    return (uint64_t)failed * 1000 >= (uint64_t)judged * health->down_at;
+}
+
+unsigned verdict_down_rounds(const struct health_config *health, unsigned planned) {
+    return health->down_rounds > 0 ? health->down_rounds
+           : planned < SMALL_ROUND ? DOWN_ROUNDS_SMALL
+                                   : DOWN_ROUNDS;
+}
+
+int verdict_failures(const struct verdict *verdict, const struct health_config *health) {
+    return (int)(((int64_t)verdict->level * 1000 + health->forgive / 2) / health->forgive);
+}
+
+/* Back from there: exact, as `forgive` is 1,000 at the most. */
+static int level_from(const struct health_config *health, int thousandths) {
+    int64_t level = ((int64_t)thousandths * health->forgive + 500) / 1000;
+    int full = verdict_full(health);
+    return level < 0 ? 0 : level < full ? (int)level : full;
+}
+
+void verdict_convert(struct verdict *verdict, const struct health_config *before,
+                     const struct health_config *after) {
+    verdict->level = level_from(after, verdict_failures(verdict, before));
+}
+
+static void fill_bucket(struct verdict *verdict, const struct health_config *health,
+                        unsigned judged, unsigned failed) {
+    int full = verdict_full(health),
+        level = verdict->level + verdict_weight(health, judged, failed);
+    verdict->level = level < 0 ? 0 : level > full ? full : level;
+}
+
+static enum state next_state(const struct verdict *verdict, const struct health_config *health,
+                             unsigned planned) {
     if (verdict->state == STATE_DOWN) {
         if (verdict->recovered_rounds < RECOVERED_ROUNDS) {
             return STATE_DOWN;
         }
         return verdict->level > 0 ? STATE_DEGRADED : STATE_UP;
     }
-    if (verdict->bad_rounds >= (planned < SMALL_ROUND ? DOWN_ROUNDS_SMALL : DOWN_ROUNDS)) {
+    if (verdict->bad_rounds >= verdict_down_rounds(health, planned)) {
         return STATE_DOWN;
     }
-    if (verdict->level == FULL) {
+    if (verdict->level == verdict_full(health)) {
         return STATE_DEGRADED;
     }
     return verdict->level == 0 ? STATE_UP : verdict->state;
@@ -120,8 +166,9 @@ static nsec_t cell_length_of(nsec_t interval) {
     return window / VERDICT_WINDOW_CELLS;
 }
 
-void verdict_judge(struct verdict *verdict, nsec_t now, nsec_t interval, unsigned planned,
-                   unsigned judged, unsigned failed, struct verdict_result *ret_result) {
+void verdict_judge(struct verdict *verdict, const struct health_config *health, nsec_t now,
+                   nsec_t interval, unsigned planned, unsigned judged, unsigned failed,
+                   struct verdict_result *ret_result) {
     assert(interval > 0 && failed <= judged && judged <= planned);
     nsec_t cell_length = cell_length_of(interval);
     if (verdict->cell_length != cell_length) {
@@ -129,17 +176,17 @@ void verdict_judge(struct verdict *verdict, nsec_t now, nsec_t interval, unsigne
         verdict->n_cells = 0;
     }
     struct verdict_result result = {.from = verdict->state};
-    if (judged > 0) {
-        fill_bucket(verdict, judged, failed);
-        bool bad = (uint64_t)failed * 100 >= (uint64_t)judged * DOWN_PERCENT;
+    if (judged > 0 && verdict->state != STATE_PAUSED) {
+        fill_bucket(verdict, health, judged, failed);
+        bool bad = verdict_is_bad(health, judged, failed);
         bool recovered = (uint64_t)failed * 100 < (uint64_t)judged * RECOVERED_PERCENT;
         verdict->bad_rounds = bad ? verdict->bad_rounds + 1 : 0;
         verdict->recovered_rounds = recovered ? verdict->recovered_rounds + 1 : 0;
-        verdict->state = next_state(verdict, planned);
+        verdict->state = next_state(verdict, health, planned);
         add_to_window(verdict, now / cell_length, judged, failed);
     }
     result.to = verdict->state;
-    result.level = (double)verdict->level / FULL;
+    result.level = (double)verdict->level / verdict_full(health);
     sum_up_window(verdict, now / cell_length, &result);
     *ret_result = result;
 }
@@ -164,14 +211,12 @@ unsigned verdict_window(const struct verdict *verdict, nsec_t now,
     return n;
 }
 
-void verdict_restore(struct verdict *verdict, const struct verdict_past *past, nsec_t then,
-                     nsec_t interval) {
+void verdict_restore(struct verdict *verdict, const struct health_config *health,
+                     const struct verdict_past *past, nsec_t then, nsec_t interval) {
     assert(past->n_cells <= VERDICT_WINDOW_CELLS);
     *verdict = (struct verdict){
         .state = past->state,
-        .level = past->level < 0      ? 0
-                 : past->level > FULL ? FULL
-                                      : past->level,
+        .level = level_from(health, past->level),
         .bad_rounds = past->bad_rounds,
         .recovered_rounds = past->recovered_rounds,
         .cell_length = cell_length_of(interval),

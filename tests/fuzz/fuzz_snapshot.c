@@ -41,8 +41,10 @@ static void check_site(const struct snapshot_site *site) {
     /* and it can be gone on with */
     struct verdict verdict;
     struct verdict_result result;
-    verdict_restore(&verdict, past, -5 * NSEC_PER_SEC, 60 * NSEC_PER_SEC);
-    verdict_judge(&verdict, NSEC_PER_SEC, 60 * NSEC_PER_SEC, 20, 20, 3, &result);
+    static const struct health_config health = {
+        .forgive = 50, .degraded_at = 4000, .round_max = 2500, .down_at = 950};
+    verdict_restore(&verdict, &health, past, -5 * NSEC_PER_SEC, 60 * NSEC_PER_SEC);
+    verdict_judge(&verdict, &health, NSEC_PER_SEC, 60 * NSEC_PER_SEC, 20, 20, 3, &result);
     demand(result.level >= 0 && result.level <= 1, "a level");
     demand(result.window_failed <= result.window_samples, "a window");
 }

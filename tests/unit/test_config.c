@@ -875,6 +875,28 @@ START_TEST(nothing_has_no_references) {
 }
 END_TEST
 
+START_TEST(health_is_merged_key_by_key_and_a_lower_degraded_at_lowers_what_a_round_adds) {
+    struct config *config =
+        load_good("defaults: { health: { forgive: 80, down_at: 99.5% } }\n"
+                  "sites:\n"
+                  "  - http://a/\n"
+                  "  - { url: http://b/, health: { degraded_at: 1.5, down_rounds: 4 } }\n");
+    const struct health_config *a = &config->sites[0].health, *b = &config->sites[1].health;
+    ck_assert_uint_eq(a->forgive, 80);
+    ck_assert_uint_eq(a->degraded_at, 4000);
+    ck_assert_uint_eq(a->round_max, 2500);
+    ck_assert_uint_eq(a->down_at, 995);
+    ck_assert_uint_eq(a->down_rounds, 0);
+    ck_assert_uint_eq(b->forgive, 80);
+    ck_assert_uint_eq(b->degraded_at, 1500);
+    ck_assert_uint_eq(b->round_max, 1500);
+    ck_assert_uint_eq(b->down_rounds, 4);
+    ck_assert(!config_same_health(a, b));
+    ck_assert(config_same_health(a, a));
+    config_unref(config);
+}
+END_TEST
+
 int main(void) {
     if (glob("tests/unit/golden/config/*.yaml", 0, NULL, &goldens) != 0) {
         fputs("run it in the project's root\n", stderr);
@@ -890,6 +912,8 @@ int main(void) {
     tcase_add_test(tests, a_secret_is_in_no_message);
     tcase_add_test(tests, the_defaults_are_those_of_the_manual);
     tcase_add_test(tests, every_key_reaches_its_field);
+    tcase_add_test(tests,
+                   health_is_merged_key_by_key_and_a_lower_degraded_at_lowers_what_a_round_adds);
     tcase_add_test(tests, names_are_data);
     tcase_add_test(tests, rings_are_numbered_as_they_appear);
     tcase_add_test(tests, bombs_are_refused_before_they_cost_anything);

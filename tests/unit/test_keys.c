@@ -15,7 +15,7 @@
 static const enum key_place places[] = {KEY_TOP,       KEY_INCLUDED, KEY_DEFAULTS,  KEY_SITE,
                                         KEY_RESOLVER,  KEY_REPORT,   KEY_EXPECT,    KEY_REQUEST,
                                         KEY_BASIC,     KEY_TLS,      KEY_REDIRECTS, KEY_BACKEND,
-                                        KEY_IN_SECRET, KEY_IN_RULE};
+                                        KEY_IN_SECRET, KEY_IN_RULE,  KEY_HEALTH};
 enum { PLACES = sizeof places / sizeof places[0] };
 
 START_TEST(every_row_is_whole) {
@@ -74,15 +74,20 @@ END_TEST
 
 START_TEST(the_bounds_themselves_are_accepted_and_no_more) {
     const struct key *key = &keys[_i];
+    bool parts = key->kind == KEY_DECIMAL || key->kind == KEY_PERCENT;
     if (key->kind != KEY_INTEGER && key->kind != KEY_LONG && key->kind != KEY_DURATION &&
-        key->kind != KEY_SIZE) {
+        key->kind != KEY_SIZE && !parts) {
         return;
     }
     const char *unit = key->kind == KEY_DURATION ? "ns" : key->kind == KEY_SIZE ? "B" : "";
     const int64_t tried[] = {key->min, key->max, key->min - 1, key->max + 1};
     for (int i = 0; i < 4; i++) {
         char text[64], room[KEY_WHY_SIZE];
-        snprintf(text, sizeof text, "%lld%s", (long long)tried[i], unit);
+        if (parts) {
+            key_print_number(key, tried[i], text);
+        } else {
+            snprintf(text, sizeof text, "%lld%s", (long long)tried[i], unit);
+        }
         struct key_value value = {.number = -7};
         const char *why = NULL;
         int r = key_read(key, text, true, NULL, &value, room, &why);
@@ -317,6 +322,9 @@ static void surround(const struct key *key, enum key_place place, char *ret_text
         break;
     case KEY_EXPECT:
         form = "sites: [ { url: https://a/, expect: { %s } } ]\n";
+        break;
+    case KEY_HEALTH:
+        form = "sites: [ { url: https://a/, health: { %s } } ]\n";
         break;
     case KEY_IN_RULE:
         form = "sites: [ { url: https://a/, expect: { headers: { Server: { %s } } } } ]\n";

@@ -188,7 +188,7 @@ START_TEST(what_cannot_be_is_refused_by_its_line_and_key) {
         {"\"ago_ns\":12000000000", "\"ago_ns\":9000000000000000000", "\"ago_ns\" in its line 2"},
         {"\"interval_ns\":60000000000", "\"interval_ns\":\"60\"", "\"interval_ns\" in its line 2"},
         {"\"round\":9", "\"round\":-9", "\"round\" in its line 2"},
-        {"\"degraded\"", "\"paused\"", "\"state\" in its line 2"},
+        {"\"degraded\"", "\"asleep\"", "\"state\" in its line 2"},
         {"\"degraded\"", "null", "\"state\" in its line 2"},
         {"1795934000000000000", "-2", "\"wall_since_ns\" in its line 2"},
         {"\"wall_since_ns\":", "\"x\":", "\"wall_since_ns\" in its line 2"},

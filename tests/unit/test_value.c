@@ -29,7 +29,7 @@ static const struct {
     {"99999999999999999999s", -1, "is too large"},
     {"9223372037s", -1, "is too large"},
     {"9223372036.9s", -1, "is too large"},
-    {"0.5ns", -1, "is not a whole number of the smallest unit"},
+    {"0.5ns", -1, "has too many digits after the point"},
     {"1.0000000001s", -1, "has more than 9 digits after the point"},
     {"5", -1, "has no unit"},
     {"1.5", -1, "has no unit"},
@@ -294,6 +294,29 @@ START_TEST(a_server_is_an_address_perhaps_with_a_port) {
 }
 END_TEST
 
+START_TEST(decimals_and_percents_are_counted_in_thousandths) {
+    static const struct {
+        const char *text;
+        int64_t decimal, percent; /* -1: refused */
+    } rows[] = {
+        {"4", 4000, -1},  {"2.5", 2500, -1},  {"0.001", 1, -1}, {"0.0001", -1, -1},
+        {"95%", -1, 950}, {"99.9%", -1, 999}, {"0%", -1, 0},    {"99.99%", -1, -1},
+        {"95 %", -1, -1}, {"-1%", -1, -1},    {"1e3", -1, -1},  {".5", -1, -1},
+        {"05", -1, -1},   {"", -1, -1},       {"%", -1, -1},    {"5.", -1, -1},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        int64_t decimal = -1, percent = -1;
+        const char *why = NULL;
+        ck_assert_int_eq(value_parse_decimal(rows[i].text, &decimal, &why),
+                         rows[i].decimal < 0 ? -EINVAL : 0);
+        ck_assert_int_eq(decimal, rows[i].decimal);
+        ck_assert_int_eq(value_parse_percent(rows[i].text, &percent, &why),
+                         rows[i].percent < 0 ? -EINVAL : 0);
+        ck_assert_int_eq(percent, rows[i].percent);
+    }
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("value");
     TCase *tests = tcase_create("value");
@@ -308,6 +331,7 @@ int main(void) {
     tcase_add_test(tests, a_status_set_has_what_was_written_and_nothing_else);
     tcase_add_test(tests, a_url_that_is_refused_may_have_meant_another);
     tcase_add_test(tests, a_server_is_an_address_perhaps_with_a_port);
+    tcase_add_test(tests, decimals_and_percents_are_counted_in_thousandths);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -9,6 +9,10 @@
 
 #define MINUTE (60 * NSEC_PER_SEC)
 
+/* The defaults of the keys. */
+static const struct health_config usual = {
+    .forgive = 50, .degraded_at = 4000, .round_max = 2500, .down_at = 950};
+
 /* A site of 20 samples a minute, judged at its slots. */
 struct site_run {
     struct verdict verdict;
@@ -25,7 +29,7 @@ static struct site_run run_new(void) {
 static enum state judge_of(struct site_run *run, unsigned planned, unsigned judged,
                            unsigned failed) {
     run->now += MINUTE;
-    verdict_judge(&run->verdict, run->now, MINUTE, planned, judged, failed, &run->result);
+    verdict_judge(&run->verdict, &usual, run->now, MINUTE, planned, judged, failed, &run->result);
     return run->result.to;
 }
 
@@ -180,6 +184,155 @@ START_TEST(a_round_without_judged_samples_changes_nothing) {
 }
 END_TEST
 
+/* --- other keys --- */
+
+static enum state judge_by(struct site_run *run, const struct health_config *health,
+                           unsigned planned, unsigned failed) {
+    run->now += MINUTE;
+    verdict_judge(&run->verdict, health, run->now, MINUTE, planned, planned, failed, &run->result);
+    return run->result.to;
+}
+
+START_TEST(the_bucket_has_the_size_of_the_keys) {
+    static const struct health_config strict = {
+        .forgive = 100, .degraded_at = 1500, .round_max = 1500, .down_at = 950};
+    struct site_run run = run_new();
+    judge_by(&run, &strict, 20, 0);
+    ck_assert_int_eq(judge_by(&run, &strict, 20, 1), STATE_UP);
+    ck_assert_double_eq_tol(run.result.level, 81.0 / 150, 1e-12);
+    ck_assert_int_eq(judge_by(&run, &strict, 20, 1), STATE_DEGRADED); /* 162 */
+    for (int good = 1; good < 8; good++) {
+        ck_assert_int_eq(judge_by(&run, &strict, 20, 0), STATE_DEGRADED);
+    }
+    ck_assert_int_eq(judge_by(&run, &strict, 20, 0), STATE_UP);
+    ck_assert_int_eq(judge_by(&run, &strict, 20, 10), STATE_UP); /* 150 - 10 */
+    ck_assert_double_eq_tol(run.result.level, 140.0 / 150, 1e-12);
+}
+END_TEST
+
+START_TEST(a_bucket_of_less_than_a_good_sample_is_one) {
+    static const struct health_config least = {
+        .forgive = 1, .degraded_at = 100, .round_max = 100, .down_at = 950};
+    struct site_run run = run_new();
+    ck_assert_int_eq(verdict_full(&least), 1);
+    ck_assert_int_eq(judge_by(&run, &least, 20, 0), STATE_UP);
+    ck_assert_int_eq(judge_by(&run, &least, 20, 11), STATE_DEGRADED);
+    ck_assert_int_eq(judge_by(&run, &least, 20, 0), STATE_UP);
+}
+END_TEST
+
+START_TEST(down_takes_the_share_and_the_rounds_of_the_keys) {
+    static const struct health_config hasty = {
+        .forgive = 50, .degraded_at = 4000, .round_max = 2500, .down_at = 500, .down_rounds = 1};
+    struct site_run run = run_new();
+    ck_assert_int_ne(judge_by(&run, &hasty, 20, 9), STATE_DOWN);
+    ck_assert_int_eq(judge_by(&run, &hasty, 20, 10), STATE_DOWN);
+    run = run_new();
+    ck_assert_int_eq(judge_by(&run, &hasty, 1, 1),
+                     STATE_DOWN); /* a small round too, as it is given */
+    struct health_config patient = usual;
+    patient.down_rounds = 4;
+    patient.down_at = 1000;
+    run = run_new();
+    for (int round = 0; round < 10; round++) {
+        ck_assert_int_ne(judge_by(&run, &patient, 100, 99), STATE_DOWN);
+    }
+    for (int round = 1; round < 4; round++) {
+        ck_assert_int_ne(judge_by(&run, &patient, 100, 100), STATE_DOWN);
+    }
+    ck_assert_int_eq(judge_by(&run, &patient, 100, 100), STATE_DOWN);
+}
+END_TEST
+
+START_TEST(other_keys_keep_the_level_as_many_failures) {
+    struct health_config other = usual;
+    struct site_run run = run_new();
+    judge(&run, 10); /* 115 of 200 */
+    other.forgive = 100;
+    verdict_convert(&run.verdict, &usual, &other);
+    ck_assert_int_eq(run.verdict.level, 230);
+    other.degraded_at = 2000;
+    verdict_convert(&run.verdict, &other, &other);
+    ck_assert_int_eq(run.verdict.level, 200);
+    ck_assert_int_eq(judge_by(&run, &other, 2, 1), STATE_DEGRADED);
+}
+END_TEST
+
+START_TEST(a_level_survives_as_failures_whatever_forgive_is) {
+    struct health_config health = usual;
+    for (health.forgive = 1; health.forgive <= 1000; health.forgive++) {
+        struct verdict verdict, back;
+        verdict_init(&verdict);
+        for (int level = 0; level <= verdict_full(&health); level++) {
+            verdict.level = level;
+            struct verdict_past past = {.level = verdict_failures(&verdict, &health)};
+            verdict_restore(&back, &health, &past, 0, MINUTE);
+            ck_assert_int_eq(back.level, level);
+        }
+    }
+}
+END_TEST
+
+/* Where all good samples of a round counted against its failures, of which 2.5 count at most, nothing
+ * could fill the bucket from 126 good ones on. */
+START_TEST(a_large_round_that_fails_in_5_percent_is_found) {
+    static const unsigned planned[] = {20, 50, 63, 100, 126, 200, 1000, 10000};
+    for (size_t i = 0; i < sizeof planned / sizeof planned[0]; i++) {
+        struct site_run run = run_new();
+        judge_by(&run, &usual, planned[i], 0);
+        int rounds = 1;
+        unsigned failed = (planned[i] + 19) / 20;
+        while (judge_by(&run, &usual, planned[i], failed) != STATE_DEGRADED && rounds < 1000) {
+            rounds++;
+        }
+        ck_assert_int_le(rounds, 7);
+        ck_assert_int_ge(rounds, 2);
+        run = run_new();
+        for (rounds = 0; rounds < 100; rounds++) { /* 1 of 100 is less than what is forgiven */
+            ck_assert_int_ne(judge_by(&run, &usual, planned[i], planned[i] / 100), STATE_DEGRADED);
+        }
+    }
+}
+END_TEST
+
+START_TEST(up_to_62_samples_a_round_adds_at_most_2_and_a_half_failures_less_what_was_good) {
+    for (unsigned judged = 1; judged <= 62; judged++) {
+        for (unsigned failed = 0; failed <= judged; failed++) {
+            int added = failed < 3 ? 50 * (int)failed : 125;
+            ck_assert_int_eq(verdict_weight(&usual, judged, failed),
+                             added - (int)(judged - failed));
+        }
+    }
+}
+END_TEST
+
+START_TEST(one_failure_more_never_weighs_less) {
+    for (unsigned judged = 1; judged <= 400; judged++) {
+        for (unsigned failed = 1; failed <= judged; failed++) {
+            ck_assert_int_gt(verdict_weight(&usual, judged, failed) + 1,
+                             verdict_weight(&usual, judged, failed - 1));
+        }
+    }
+    ck_assert_int_eq(verdict_weight(&usual, 10000, 10000), 125);
+}
+END_TEST
+
+START_TEST(a_paused_site_is_not_judged_and_comes_back_unknown) {
+    struct site_run run = run_new();
+    judge(&run, 20);
+    ck_assert_int_eq(judge(&run, 20), STATE_DOWN);
+    verdict_pause(&run.verdict);
+    ck_assert_int_eq(judge(&run, 20), STATE_PAUSED); /* one that was in flight */
+    ck_assert(!verdict_is_change(&run.result));
+    assert_level(&run, 0);
+    ck_assert_uint_eq(run.result.window_samples, 0);
+    verdict_init(&run.verdict);
+    ck_assert_int_eq(judge(&run, 1), STATE_UNKNOWN);
+    ck_assert_int_eq(judge(&run, 20), STATE_UNKNOWN);
+    ck_assert_int_eq(judge(&run, 20), STATE_DOWN);
+}
+END_TEST
+
 /* --- the window --- */
 
 START_TEST(the_window_holds_the_last_five_rounds_of_a_minute) {
@@ -209,7 +362,7 @@ START_TEST(a_window_is_five_minutes_or_five_rounds_whichever_is_longer) {
         struct verdict_result result;
         verdict_init(&verdict);
         for (unsigned k = 0; k < 4000; k++) {
-            verdict_judge(&verdict, (k + 1) * rows[i].interval, rows[i].interval, 20, 20, 1,
+            verdict_judge(&verdict, &usual, (k + 1) * rows[i].interval, rows[i].interval, 20, 20, 1,
                           &result);
             ck_assert_uint_eq(result.window_failed * 20, result.window_samples);
         }
@@ -234,7 +387,7 @@ END_TEST
 START_TEST(another_interval_starts_the_window_anew) {
     struct site_run run = run_new();
     judge(&run, 2);
-    verdict_judge(&run.verdict, run.now + MINUTE, 60 * MINUTE, 20, 20, 1, &run.result);
+    verdict_judge(&run.verdict, &usual, run.now + MINUTE, 60 * MINUTE, 20, 20, 1, &run.result);
     ck_assert_uint_eq(run.result.window_samples, 20);
     ck_assert_uint_eq(run.result.window_failed, 1);
     assert_level(&run, 113); /* 82 + 31: the bucket goes on */
@@ -322,7 +475,7 @@ static enum state move(enum state state, int *level, unsigned failed) {
     verdict_init(&verdict);
     verdict.state = state;
     verdict.level = *level;
-    verdict_judge(&verdict, MINUTE, MINUTE, SAMPLES, SAMPLES, failed, &result);
+    verdict_judge(&verdict, &usual, MINUTE, MINUTE, SAMPLES, SAMPLES, failed, &result);
     *level = verdict.level;
     return result.to;
 }
@@ -451,6 +604,7 @@ START_TEST(states_have_the_names_of_the_record) {
     ck_assert_str_eq(state_name(STATE_UP), "up");
     ck_assert_str_eq(state_name(STATE_DEGRADED), "degraded");
     ck_assert_str_eq(state_name(STATE_DOWN), "down");
+    ck_assert_str_eq(state_name(STATE_PAUSED), "paused");
 }
 END_TEST
 
@@ -462,14 +616,14 @@ static struct verdict restart(const struct verdict *verdict, nsec_t now, nsec_t 
     struct verdict_past_cell cells[VERDICT_WINDOW_CELLS];
     struct verdict_past past = {
         .state = verdict->state,
-        .level = verdict->level,
+        .level = verdict_failures(verdict, &usual),
         .bad_rounds = verdict->bad_rounds,
         .recovered_rounds = verdict->recovered_rounds,
         .cells = cells,
         .n_cells = verdict_window(verdict, now, cells),
     };
     struct verdict restored;
-    verdict_restore(&restored, &past, then, interval);
+    verdict_restore(&restored, &usual, &past, then, interval);
     return restored;
 }
 
@@ -486,8 +640,9 @@ START_TEST(a_restored_verdict_goes_on_as_if_nothing_had_been) {
             offset = moved;
         }
         run.now += MINUTE;
-        verdict_judge(&run.verdict, run.now, MINUTE, 20, 20, failed, &run.result);
-        verdict_judge(&other.verdict, run.now + offset, MINUTE, 20, 20, failed, &other.result);
+        verdict_judge(&run.verdict, &usual, run.now, MINUTE, 20, 20, failed, &run.result);
+        verdict_judge(&other.verdict, &usual, run.now + offset, MINUTE, 20, 20, failed,
+                      &other.result);
         ck_assert_int_eq(run.result.from, other.result.from);
         ck_assert_int_eq(run.result.to, other.result.to);
         ck_assert_double_eq(run.result.level, other.result.level);
@@ -532,7 +687,7 @@ START_TEST(a_full_window_is_restored_and_goes_on_sliding) {
     verdict_init(&verdict);
     nsec_t now = 1000 * MINUTE;
     for (int round = 0; round < 500; round++, now += NSEC_PER_SEC) {
-        verdict_judge(&verdict, now, NSEC_PER_SEC, 1, 1, 0, &result);
+        verdict_judge(&verdict, &usual, now, NSEC_PER_SEC, 1, 1, 0, &result);
     }
     ck_assert_uint_eq(verdict.n_cells, VERDICT_WINDOW_CELLS);
     uint32_t before = result.window_samples;
@@ -541,7 +696,7 @@ START_TEST(a_full_window_is_restored_and_goes_on_sliding) {
     ck_assert_uint_eq(verdict.n_cells, VERDICT_WINDOW_CELLS);
     now -= 500 * MINUTE - NSEC_PER_SEC;
     for (int round = 0; round < 100; round++, now += NSEC_PER_SEC) {
-        verdict_judge(&verdict, now, NSEC_PER_SEC, 1, 1, 0, &result);
+        verdict_judge(&verdict, &usual, now, NSEC_PER_SEC, 1, 1, 0, &result);
         ck_assert_uint_le(result.window_samples, before + 5);
         ck_assert_uint_ge(result.window_samples + 5, before);
     }
@@ -551,9 +706,9 @@ END_TEST
 START_TEST(a_level_beyond_the_bucket_is_a_full_one) {
     struct verdict verdict;
     struct verdict_past past = {.state = STATE_DEGRADED, .level = 1000000};
-    verdict_restore(&verdict, &past, 0, MINUTE);
+    verdict_restore(&verdict, &usual, &past, 0, MINUTE);
     struct verdict_result result;
-    verdict_judge(&verdict, MINUTE, MINUTE, 20, 20, 0, &result);
+    verdict_judge(&verdict, &usual, MINUTE, MINUTE, 20, 20, 0, &result);
     ck_assert_double_eq_tol(result.level, 180.0 / 200, 1e-12);
 }
 END_TEST
@@ -574,6 +729,16 @@ int main(void) {
     tcase_add_test(tests, after_down_a_bucket_that_is_not_empty_is_degraded);
     tcase_add_test(tests, after_down_an_empty_bucket_is_up);
     tcase_add_test(tests, a_round_without_judged_samples_changes_nothing);
+    tcase_add_test(tests, the_bucket_has_the_size_of_the_keys);
+    tcase_add_test(tests, a_bucket_of_less_than_a_good_sample_is_one);
+    tcase_add_test(tests, down_takes_the_share_and_the_rounds_of_the_keys);
+    tcase_add_test(tests, other_keys_keep_the_level_as_many_failures);
+    tcase_add_test(tests, a_level_survives_as_failures_whatever_forgive_is);
+    tcase_add_test(tests, a_large_round_that_fails_in_5_percent_is_found);
+    tcase_add_test(tests,
+                   up_to_62_samples_a_round_adds_at_most_2_and_a_half_failures_less_what_was_good);
+    tcase_add_test(tests, one_failure_more_never_weighs_less);
+    tcase_add_test(tests, a_paused_site_is_not_judged_and_comes_back_unknown);
     tcase_add_test(tests, the_window_holds_the_last_five_rounds_of_a_minute);
     tcase_add_test(tests, a_window_is_five_minutes_or_five_rounds_whichever_is_longer);
     tcase_add_test(tests, a_pause_empties_the_window_and_not_the_bucket);

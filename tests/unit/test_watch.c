@@ -240,6 +240,117 @@ START_TEST(a_change_is_told_with_what_most_samples_failed_for) {
 }
 END_TEST
 
+/* ---- pauses ---- */
+
+static struct change paused;
+static unsigned n_paused;
+
+static void on_paused(struct config *of, const struct site *site, const struct change *change,
+                      void *arg) {
+    ck_assert_ptr_eq(of, config);
+    ck_assert_ptr_eq(site, &config->sites[0]);
+    ck_assert_ptr_eq(arg, &n_paused);
+    paused = *change;
+    n_paused++;
+}
+
+/* A reload at that time; how many it paused. */
+static unsigned reload_at(nsec_t wall_now, const char *url, const char *more) {
+    struct config *next = load(url, more);
+    struct watch_list *next_list = watch_list_new(next, list), *before = list;
+    struct config *before_config = config;
+    list = next_list;
+    config = next;
+    n_paused = 0;
+    watch_list_tell_paused(list, before, wall_now, on_paused, &n_paused);
+    watch_list_free(before);
+    config_unref(before_config);
+    return n_paused;
+}
+
+START_TEST(a_reload_that_pauses_a_site_tells_from_what_and_since_when) {
+    struct change change;
+    judge_at(WALL, 20, &change);
+    ck_assert(judge_at(WALL + 1, 20, &change));
+    ck_assert_uint_eq(reload_at(WALL + 2, "http://shop.test/", ", samples: 3"), 0);
+    ck_assert_uint_eq(reload_at(WALL + 3, "http://shop.test/", ", enabled: no"), 1);
+    ck_assert_int_eq(paused.from, STATE_DOWN);
+    ck_assert_int_eq(paused.to, STATE_PAUSED);
+    ck_assert_int_eq(paused.wall_time, WALL + 3);
+    ck_assert_int_eq(paused.wall_since, WALL + 1);
+    ck_assert_uint_eq(paused.round, 0);
+    ck_assert_str_ne(paused.why, "");
+    ck_assert_uint_eq(reload_at(WALL + 4, "http://shop.test/other", ", enabled: no"), 0);
+}
+END_TEST
+
+START_TEST(a_pause_of_a_site_that_asks_otherwise_at_once_is_told_too) {
+    struct change change;
+    ck_assert(!judge_at(WALL, 0, &change));
+    ck_assert_uint_eq(reload_at(WALL + 1, "http://shop.test/other", ", enabled: no"), 1);
+    ck_assert_int_eq(paused.from, STATE_UP);
+}
+END_TEST
+
+START_TEST(a_site_that_comes_back_is_unknown_and_says_what_it_turns_out_to_be) {
+    struct change change;
+    judge_at(WALL, 20, &change);
+    judge_at(WALL + 1, 20, &change);
+    reload_at(WALL + 2, "http://shop.test/", ", enabled: no");
+    ck_assert_uint_eq(reload_at(WALL + 3, "http://shop.test/", ""), 0);
+    ck_assert(!judge_at(WALL + 4, 20, &change)); /* the one before the pause does not count */
+    ck_assert(judge_at(WALL + 5, 20, &change));
+    ck_assert_int_eq(change.from, STATE_UNKNOWN);
+    ck_assert_int_eq(change.to, STATE_DOWN);
+    ck_assert_int_eq(change.wall_since, WALL + 3);
+    reload_at(WALL + 6, "http://shop.test/", ", enabled: no");
+    reload_at(WALL + 7, "http://shop.test/", "");
+    ck_assert(!judge_at(WALL + 8, 0, &change)); /* up at first is no news */
+}
+END_TEST
+
+START_TEST(a_round_in_flight_over_a_pause_says_paused_and_changes_nothing) {
+    struct report *report = make_bad(503, 20, 503);
+    struct change change;
+    reload_at(WALL, "http://shop.test/", ", enabled: no");
+    ck_assert(!watch_judge(list, report, 60 * NSEC_PER_SEC, WALL, &change));
+    ck_assert(report->has_verdict);
+    ck_assert_int_eq(report->verdict.to, STATE_PAUSED);
+    ck_assert_int_eq(report->verdict.from, STATE_PAUSED);
+    report_free(report);
+}
+END_TEST
+
+START_TEST(a_site_that_is_new_or_gone_was_not_paused) {
+    static const char more[] = " }, { name: other, url: \"http://other.test/\", enabled: no";
+    ck_assert_uint_eq(reload_at(WALL, "http://shop.test/", more), 0);
+    ck_assert_uint_eq(reload_at(WALL, "http://shop.test/", ""), 0);
+}
+END_TEST
+
+START_TEST(other_keys_of_health_keep_the_state_and_the_level) {
+    struct change change;
+    for (int i = 0; i < 2; i++) {
+        (void)judge_at(WALL, 10, &change);
+    }
+    ck_assert_int_eq(change.to, STATE_DEGRADED);
+    reload("http://shop.test/", ", health: { forgive: 100 }");
+    struct report *report = make("192.0.2.1", NULL);
+    ck_assert(!watch_judge(list, report, 1, WALL, &change));
+    ck_assert_int_eq(report->verdict.to, STATE_DEGRADED);
+    ck_assert_double_eq_tol(report->verdict.level, 399.0 / 400, 1e-12);
+    report_free(report);
+}
+END_TEST
+
+START_TEST(the_keys_of_the_site_judge_it) {
+    struct change change;
+    reload("http://shop.test/", ", health: { down_rounds: 1, down_at: 50% }");
+    ck_assert(judge_at(WALL, 10, &change));
+    ck_assert_int_eq(change.to, STATE_DOWN);
+}
+END_TEST
+
 /* ---- over a restart ---- */
 
 #define AT (1000 * NSEC_PER_SEC)
@@ -429,6 +540,18 @@ START_TEST(the_number_of_a_round_stays_with_the_name_over_a_reload) {
 }
 END_TEST
 
+START_TEST(no_pause_is_restored) {
+    go_down();
+    assert_restored(restart("http://shop.test/", ", enabled: no", NSEC_PER_SEC), 0, 0, 0);
+    ck_assert_uint_eq(watch_round(list, &config->sites[0]), 8);
+    ck_assert_int_eq(state_after(9), STATE_PAUSED);
+    judge_began(make_bad(503, 20, 503), 10, AT - NSEC_PER_SEC);
+    assert_restored(restart("http://shop.test/", "", NSEC_PER_SEC), 0, 0, 0);
+    ck_assert_uint_eq(watch_round(list, &config->sites[0]), 10);
+    ck_assert_int_eq(state_after(11), STATE_UP);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("watch");
     TCase *tests = tcase_create("watch");
@@ -443,6 +566,14 @@ int main(void) {
     tcase_add_test(tests, a_change_says_since_when_the_state_that_ended_was);
     tcase_add_test(tests, a_round_of_before_a_reload_that_asks_otherwise_is_not_judged);
     tcase_add_test(tests, a_change_is_told_with_what_most_samples_failed_for);
+    tcase_add_test(tests, a_reload_that_pauses_a_site_tells_from_what_and_since_when);
+    tcase_add_test(tests, a_pause_of_a_site_that_asks_otherwise_at_once_is_told_too);
+    tcase_add_test(tests, a_site_that_comes_back_is_unknown_and_says_what_it_turns_out_to_be);
+    tcase_add_test(tests, a_round_in_flight_over_a_pause_says_paused_and_changes_nothing);
+    tcase_add_test(tests, a_site_that_is_new_or_gone_was_not_paused);
+    tcase_add_test(tests, other_keys_of_health_keep_the_state_and_the_level);
+    tcase_add_test(tests, the_keys_of_the_site_judge_it);
+    tcase_add_test(tests, no_pause_is_restored);
     tcase_add_test(tests, a_restart_changes_no_state_and_goes_on_counting_rounds);
     tcase_add_test(tests, addresses_appear_and_go_over_a_restart);
     tcase_add_test(tests, another_question_or_name_begins_anew);
