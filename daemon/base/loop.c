@@ -1,6 +1,9 @@
 /* A loop is woken by an eventfd, not by libevent's own thread support: a base is touched by its own
  * thread alone, so it needs no locks, and the mailbox is the only thing two threads share. A
- * mailbox is a list under a mutex; the reader takes the whole list at once. */
+ * mailbox is a list under a mutex; the reader takes the whole list at once.
+ *
+ * A running loop has a timer of its own, for nothing but to find out when it was not there. Its stamps
+ * are for other threads to read as well, so that one that hangs is seen while it does. */
 #include "base/loop.h"
 
 #include "base/log.h"
@@ -8,8 +11,10 @@
 #include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <event2/event_struct.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -17,6 +22,8 @@
 #include <sys/eventfd.h>
 #include <sys/time.h>
 #include <unistd.h>
+
+static const nsec_t tick_interval = 200 * NSEC_PER_MSEC;
 
 struct loop {
     char name[16];
@@ -26,6 +33,11 @@ struct loop {
     int wake_fd;
     pthread_t thread;
     bool started;
+
+    struct event tick;
+    _Atomic nsec_t ticked; /* when the timer came, or should have been set; 0: it does not run */
+    _Atomic nsec_t late;   /* by how much it was late then */
+    nsec_t absence, absence_ended; /* the last one */
 
     pthread_mutex_t mutex; /* over all below */
     struct mail *first;
@@ -167,11 +179,66 @@ struct event_base *loop_base(struct loop *loop) {
     return loop->base;
 }
 
+static nsec_t lateness(const struct loop *loop, nsec_t now) {
+    nsec_t ticked = atomic_load_explicit(&loop->ticked, memory_order_relaxed);
+    nsec_t late = ticked == 0 ? 0 : now - ticked - tick_interval;
+    return late > 0 ? late : 0;
+}
+
+/* The loop turns: an absence, if there was one, ends here. */
+static void note_turn(struct loop *loop, nsec_t now, nsec_t late) {
+    if (late >= LOOP_AWAY) {
+        loop->absence = late;
+        loop->absence_ended = now;
+    }
+    atomic_store_explicit(&loop->late, late, memory_order_relaxed);
+    atomic_store_explicit(&loop->ticked, now, memory_order_relaxed);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg) {
+    struct loop *loop = arg;
+    (void)fd;
+    (void)what;
+    nsec_t now = clock_now();
+    note_turn(loop, now, lateness(loop, now));
+}
+
+nsec_t loop_lag(const struct loop *loop) {
+    nsec_t overdue = lateness(loop, clock_now());
+    nsec_t late = atomic_load_explicit(&loop->late, memory_order_relaxed);
+    return overdue > late ? overdue : late;
+}
+
+nsec_t loop_absence(struct loop *loop, nsec_t since) {
+    nsec_t now = clock_now(), late = lateness(loop, now);
+    if (late >= LOOP_AWAY) {
+        note_turn(loop, now, late); /* before its timer has had its turn */
+    }
+    return loop->absence_ended > since ? loop->absence : 0;
+}
+
+static void start_tick(struct loop *loop) {
+    struct timeval interval = loop_timeval(tick_interval);
+    event_assign(&loop->tick, loop->base, -1, EV_PERSIST, on_tick, loop);
+    if (event_add(&loop->tick, &interval) != 0) {
+        log_error("loop %s: out of memory: it does not know when it is late", loop->name);
+        return;
+    }
+    atomic_store_explicit(&loop->ticked, clock_now(), memory_order_relaxed);
+}
+
+static void stop_tick(struct loop *loop) {
+    event_del(&loop->tick);
+    atomic_store_explicit(&loop->ticked, 0, memory_order_relaxed);
+}
+
 void loop_run(struct loop *loop) {
+    start_tick(loop);
     if (event_base_loop(loop->base, EVLOOP_NO_EXIT_ON_EMPTY) < 0) {
         log_internal("loop %s: the event base failed: %s", loop->name, strerror(errno));
         abort();
     }
+    stop_tick(loop);
 }
 
 static void *thread_main(void *arg) {

@@ -40,4 +40,17 @@ void loop_join(struct loop *loop); /* waits for the end of a started loop; else 
  * until loop_free(). */
 void loop_post(struct loop *loop, struct mail *mail);
 
+/* How late the loop is: the time by which its own timer, due five times a second, came late when it last
+ * came, or is overdue now. From any thread; 0 before it runs. */
+nsec_t loop_lag(const struct loop *loop);
+
+/* A loop that has not turned for so long was away: the process was stopped or starved, or a callback
+ * of its own held it up. What it should have heard meanwhile it hears too late. */
+#define LOOP_AWAY (1 * NSEC_PER_SEC)
+
+/* On the loop's own thread. The absence that ended last, if it ended after `since`: its length; 0: there
+ * was none. An absence has ended with the first thing that is done after it, so that whatever begins
+ * then, and asks with the time of its beginning, is not touched by it. */
+nsec_t loop_absence(struct loop *loop, nsec_t since);
+
 struct timeval loop_timeval(nsec_t duration); /* for libevent; a negative duration becomes 0 */

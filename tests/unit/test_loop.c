@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -131,6 +132,42 @@ START_TEST(signals_go_to_the_main_thread_alone) {
 }
 END_TEST
 
+struct nap {
+    struct mail mail;
+    atomic_bool seen;          /* that it lasts */
+    nsec_t noticed, forgotten; /* the absence, since before it and since now */
+};
+
+static void sleep_through(struct mail *mail, void *receiver) {
+    struct nap *nap = (struct nap *)mail;
+    struct box *box = receiver;
+    nsec_t began = clock_now();
+    while (!atomic_load(&nap->seen)) {
+        usleep(1000);
+    }
+    nap->noticed = loop_absence(box->loop, began);
+    nap->forgotten = loop_absence(box->loop, clock_now());
+    loop_stop(box->loop);
+}
+
+START_TEST(a_loop_that_was_held_up_knows_for_how_long) {
+    struct box box = {0};
+    struct nap nap = {.mail.deliver = sleep_through};
+    ck_assert_int_eq(loop_new("receiver", &box, &box.loop), 0);
+    ck_assert_int_eq(loop_lag(box.loop), 0); /* nobody expects it to turn yet */
+    ck_assert_int_eq(loop_start(box.loop), 0);
+    loop_post(box.loop, &nap.mail);
+    while (loop_lag(box.loop) < LOOP_AWAY) { /* while it lasts */
+        usleep(1000);
+    }
+    atomic_store(&nap.seen, true);
+    loop_join(box.loop);
+    ck_assert_int_ge(nap.noticed, LOOP_AWAY);
+    ck_assert_int_eq(nap.forgotten, 0);
+    loop_free(box.loop);
+}
+END_TEST
+
 START_TEST(durations_are_rounded_up_and_never_negative) {
     struct timeval some = loop_timeval(1500 * NSEC_PER_MSEC + 1);
     ck_assert_int_eq(some.tv_sec, 1);
@@ -154,6 +191,7 @@ int main(void) {
     tcase_add_test(tests, mail_to_a_stopped_loop_is_delivered_when_it_is_freed);
     tcase_add_test(tests, a_loop_can_be_stopped_before_it_runs);
     tcase_add_test(tests, signals_go_to_the_main_thread_alone);
+    tcase_add_test(tests, a_loop_that_was_held_up_knows_for_how_long);
     tcase_add_test(tests, durations_are_rounded_up_and_never_negative);
     tcase_add_test(tests, a_loop_that_was_never_made_can_be_freed);
     suite_add_tcase(suite, tests);
