@@ -1,6 +1,9 @@
 /* Sockets are made here, close-on-exec, so that running out of descriptors is seen: c-ares calls that
  * "could not contact DNS servers" and the site would be blamed.
  *
+ * Whether a server lives is not c-ares's to tell: SERVFAIL, REFUSED and a closed port are one status. So
+ * what comes in is noticed where it is received. The sockets are connected: it is the servers' own.
+ *
  * c-ares has one timer, that of the query which is next to be tried again or given up; it is asked for
  * it after everything that may have changed it. */
 #include "probe/channel.h"
@@ -21,7 +24,8 @@ struct channel {
     struct event timer;
     struct socket_watch *watches;
     unsigned queries; /* under way */
-    int local_error;  /* errno of the last socket() that failed for want of our own resources */
+    nsec_t *heard;
+    int local_error; /* errno of the last socket() that failed for want of our own resources */
 };
 
 struct socket_watch {
@@ -111,8 +115,12 @@ static int connect_socket(ares_socket_t fd, const struct sockaddr *to, ares_sock
 
 static ares_ssize_t receive(ares_socket_t fd, void *bytes, size_t n, int flags,
                             struct sockaddr *from, ares_socklen_t *size, void *arg) {
-    (void)arg;
-    return recvfrom(fd, bytes, n, flags, from, size);
+    struct channel *channel = arg;
+    ssize_t received = recvfrom(fd, bytes, n, flags, from, size);
+    if (received > 0) {
+        *channel->heard = clock_now();
+    }
+    return received;
 }
 
 static ares_ssize_t send_vector(ares_socket_t fd, const struct iovec *vector, int n, void *arg) {
@@ -149,6 +157,7 @@ int channel_new(struct event_base *base, const struct channel_settings *settings
         return -ENOMEM;
     }
     channel->base = base;
+    channel->heard = settings->heard;
     event_assign(&channel->timer, base, -1, 0, on_timer, channel);
     struct ares_options options = {
         .timeout = settings->try_ms,
@@ -180,6 +189,22 @@ void channel_ask(struct channel *channel, const char *host, int family,
     struct ares_addrinfo_hints hints = {.ai_flags = ARES_AI_NOSORT, .ai_family = family};
     channel->queries++;
     ares_getaddrinfo(channel->ares, host, NULL, &hints, on_end, arg);
+    arm_timer(channel);
+}
+
+static void on_proof_end(void *arg, int status, int timeouts, unsigned char *answer, int n) {
+    struct channel *channel = arg;
+    (void)status;
+    (void)timeouts;
+    (void)answer;
+    (void)n;
+    channel->queries--;
+}
+
+void channel_prove(struct channel *channel) {
+    enum { CLASS_IN = 1, TYPE_NS = 2 };
+    channel->queries++;
+    ares_query(channel->ares, ".", CLASS_IN, TYPE_NS, on_proof_end, channel);
     arm_timer(channel);
 }
 

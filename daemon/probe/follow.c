@@ -276,6 +276,7 @@ static int start_hop(struct probe_run *run) {
 static void start_or_finish(struct probe_run *run) {
     int r = start_hop(run);
     if (r != 0) {
+        run->result.exhausted = true;
         finish(run, OUTCOME_LOCAL_RESOURCE, strerror(-r), NULL);
     }
 }
@@ -298,6 +299,8 @@ static void on_resolved(struct resolver_result *result, void *arg) {
         sum(run->result.phases[PHASE_DNS], run->ended - run->lookup_began);
     if (result->outcome != OUTCOME_NONE) {
         free(result->addresses);
+        run->result.silent = result->silent;
+        run->result.exhausted = result->exhausted;
         bool ours = result->outcome == OUTCOME_DNS_TIMEOUT &&
                     lane_absent(run->lane, run->ended) - run->absent_before >
                         run->request.site->timeout / 4;
@@ -353,6 +356,7 @@ static void add_up(struct probe_run *run, const struct hop_result *hop) {
         result->local_port = hop->local_port; /* of the address that the sample is for */
     }
     result->repeated = (uint16_t)(result->repeated + hop->repeated);
+    result->exhausted = hop->exhausted;
     if (hop->wall_certificate_ends != NSEC_UNKNOWN &&
         (result->wall_certificate_ends == NSEC_UNKNOWN ||
          hop->wall_certificate_ends < result->wall_certificate_ends)) {

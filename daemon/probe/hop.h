@@ -10,6 +10,7 @@ struct hop; /* in flight */
 /* Not judged yet. Valid during the callback. */
 struct hop_result {
     outcome_t outcome;
+    bool exhausted; /* see struct probe_result */
     uint16_t local_port, repeated;
     nsec_t phases[PHASE_COUNT];
     nsec_t sample_began, ended;

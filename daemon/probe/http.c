@@ -477,6 +477,13 @@ static outcome_t outcome_of(struct hop *hop, CURLcode code, enum progress progre
     return classify(&input);
 }
 
+/* Of what ended as our own failure: it was not that we were late. */
+static bool is_exhausted(const struct hop *hop, CURLcode code) {
+    return hop->forced == OUTCOME_NONE &&
+           (memory_failed || hop->answer.memory_failed || code == CURLE_OUT_OF_MEMORY ||
+            code == CURLE_COULDNT_CONNECT);
+}
+
 static nsec_t between(nsec_t from, nsec_t to) {
     return from == NSEC_UNKNOWN || to == NSEC_UNKNOWN ? NSEC_UNKNOWN : to - from;
 }
@@ -515,6 +522,7 @@ static void finish(struct hop *hop, CURLcode code, const char *words) {
         .wall_certificate_ends = hop->wall_certificate_ends,
     };
     result.outcome = hop->forced != OUTCOME_NONE ? hop->forced : outcome_of(hop, code, progress);
+    result.exhausted = result.outcome == OUTCOME_LOCAL_RESOURCE && is_exhausted(hop, code);
     memory_failed = false;
     long port = 0;
     curl_easy_getinfo(hop->easy, CURLINFO_LOCAL_PORT, &port);

@@ -8,6 +8,7 @@
 #include "probe/outcome.h"
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct address {
@@ -50,6 +51,9 @@ struct probe_result {
     enum reason reason;
     uint16_t local_port; /* 0: not known */
     uint16_t repeated;   /* see struct sample */
+    bool silent;         /* a lookup of its own failed, and no DNS server says anything */
+    bool
+        exhausted; /* OUTCOME_LOCAL_RESOURCE, and it was descriptors, memory or ports that ran out */
     nsec_t took;
     nsec_t phases[PHASE_COUNT];   /* of all hops together; NSEC_UNKNOWN: no hop came so far */
     nsec_t wall_certificate_ends; /* of all chains of all hops, the certificate that ends first;

@@ -9,6 +9,10 @@
  *   queries have ended, but gives its places among the QUERIES_MOST to others, so that names that are
  *   never answered do not starve the rest.
  * - A lookup that had to wait for its places for long is our failure, not the name's.
+ * - A lookup that nobody answers may be the name's fault or that of the servers, or of the way to them.
+ *   Half of a try after its beginning, with nothing heard from any server since then, they are asked
+ *   for what each that lives answers at once. One that answers, whatever it says, was alive all the
+ *   time; where none does, and no other lookup heard anything, the servers are silent.
  * - A channel does not see that resolv.conf changed. It is looked at once a minute, and at each
  *   resolver_configure(); the old channel goes when its queries have ended. */
 #include "probe/resolver.h"
@@ -65,6 +69,7 @@ struct resolver_lookup {
     char *host;
     struct query queries[2]; /* A, AAAA */
     struct event end;        /* its time limit; made active at once when all queries have ended */
+    struct event doubt;      /* when nothing has been heard for long enough to wonder */
     bool out_of_memory;
     bool literal;
     nsec_t limit;
@@ -85,6 +90,8 @@ struct resolver {
     char *servers; /* as c-ares wants them; NULL: the system's */
     int try_ms;
     int tries;
+    nsec_t heard;  /* when a server said anything last */
+    nsec_t proved; /* when they were asked last whether they live */
 };
 
 /* ---- channels ---- */
@@ -104,7 +111,11 @@ static void free_retired(struct resolver *resolver, bool all) {
 
 static int renew_channel(struct resolver *resolver) {
     struct channel_settings settings = {
-        .servers = resolver->servers, .try_ms = resolver->try_ms, .tries = resolver->tries};
+        .servers = resolver->servers,
+        .try_ms = resolver->try_ms,
+        .tries = resolver->tries,
+        .heard = &resolver->heard,
+    };
     struct channel **retired =
         reallocarray(resolver->retired, resolver->n_retired + 1, sizeof *retired);
     if (retired == NULL) {
@@ -160,6 +171,7 @@ static void on_watch(evutil_socket_t fd, short what, void *arg) {
 
 static void lookup_free(struct resolver_lookup *lookup) {
     event_del(&lookup->end);
+    event_del(&lookup->doubt);
     addresses_clear(&lookup->addresses);
     free(lookup->host);
     free(lookup);
@@ -261,9 +273,25 @@ static void send_waiting(struct resolver *resolver) {
     }
 }
 
+/* Whether it is the servers that did not answer, rather than for this name. */
+static bool is_silent(const struct resolver_lookup *lookup) {
+    const struct resolver *resolver = lookup->resolver;
+    if (lookup->literal || resolver->heard > lookup->started) {
+        return false;
+    }
+    for (int i = 0; i < 2; i++) {
+        const struct query *query = &lookup->queries[i];
+        /* also what c-ares calls a server that refuses the question, but then it was heard */
+        if (query->state == QUERY_ENDED && query->status == ARES_ECONNREFUSED && !query->local) {
+            return true; /* no port there, or no way there */
+        }
+    }
+    return resolver->proved > lookup->started;
+}
+
 /* What to call it when there is no address. A time-out outranks an answer: with the other family
  * unknown, "no such name" would be a guess. */
-static outcome_t failure_of(const struct resolver_lookup *lookup, const char **ret_words) {
+static outcome_t failure_of(const struct resolver_lookup *lookup, struct resolver_result *result) {
     bool nxdomain = false, local = lookup->out_of_memory, timed_out = false;
     int other = ARES_SUCCESS;
     bool unsent = lookup->unsent;
@@ -286,27 +314,40 @@ static outcome_t failure_of(const struct resolver_lookup *lookup, const char **r
     }
     nsec_t lag = clock_now() - lookup->started - lookup->limit;
     if (timed_out && lag > lookup->limit / 4 && lag > 10 * NSEC_PER_MSEC) {
-        *ret_words = "our own loop was late";
+        result->words = "our own loop was late";
         return OUTCOME_LOCAL_RESOURCE;
     }
+    result->exhausted = local;
+    result->silent = !local && is_silent(lookup);
     if (local || unsent) {
-        *ret_words = unsent ? "too many lookups under way: it had no turn in time"
-                            : "no descriptor or memory for a lookup";
+        result->words = unsent ? "too many lookups under way: it had no turn in time"
+                               : "no descriptor or memory for a lookup";
         return OUTCOME_LOCAL_RESOURCE;
     }
     if (timed_out) {
-        *ret_words = "no answer from the DNS servers";
+        result->words = "no answer from the DNS servers";
         return OUTCOME_DNS_TIMEOUT;
     }
     if (other != ARES_SUCCESS) {
         /* c-ares says "could not contact DNS servers" of SERVFAIL and REFUSED too: not a fact */
-        *ret_words = other == ARES_ECONNREFUSED
-                         ? "the DNS servers failed, refused, or could not be reached"
-                         : ares_strerror(other);
+        result->words = other == ARES_ECONNREFUSED
+                            ? "the DNS servers failed, refused, or could not be reached"
+                            : ares_strerror(other);
         return OUTCOME_DNS_FAILURE;
     }
-    *ret_words = nxdomain ? "no such name" : "the name has no address to connect to";
+    result->words = nxdomain ? "no such name" : "the name has no address to connect to";
     return nxdomain ? OUTCOME_DNS_NXDOMAIN : OUTCOME_DNS_FAILURE;
+}
+
+static void on_doubt(evutil_socket_t fd, short what, void *arg) {
+    struct resolver_lookup *lookup = arg;
+    struct resolver *resolver = lookup->resolver;
+    (void)fd;
+    (void)what;
+    if (resolver->heard <= lookup->started && resolver->proved <= lookup->started) {
+        resolver->proved = clock_now();
+        channel_prove(resolver->channel);
+    }
 }
 
 /* Whether every family that was asked for was answered, if only with "there is none". */
@@ -336,7 +377,7 @@ static void tell(struct resolver_lookup *lookup) {
         result.n_addresses = lookup->addresses.n;
         lookup->addresses = (struct addresses){0};
     } else {
-        result.outcome = failure_of(lookup, &result.words);
+        result.outcome = failure_of(lookup, &result);
     }
     lookup->on_end(&result, lookup->arg);
 }
@@ -372,6 +413,7 @@ static void on_end_due(evutil_socket_t fd, short what, void *arg) {
 
 void resolver_end(struct resolver_lookup *lookup) {
     event_del(&lookup->end);
+    event_del(&lookup->doubt);
     stop_waiting(lookup);
     tell(lookup);
     give_places(lookup);
@@ -392,6 +434,7 @@ int resolver_start(struct resolver *resolver, const char *host, enum family fami
     lookup->limit = limit;
     lookup->started = clock_now();
     event_assign(&lookup->end, resolver->base, -1, 0, on_end_due, lookup);
+    event_assign(&lookup->doubt, resolver->base, -1, 0, on_doubt, lookup);
     lookup->host = strdup(host);
     struct timeval at = loop_timeval(limit);
     if (lookup->host == NULL || event_add(&lookup->end, &at) != 0) {
@@ -406,6 +449,9 @@ int resolver_start(struct resolver *resolver, const char *host, enum family fami
         event_active(&lookup->end, EV_TIMEOUT, 0);
         return 0;
     }
+    nsec_t try = resolver->try_ms * NSEC_PER_MSEC;
+    struct timeval doubt = loop_timeval((try < limit ? try : limit) / 2);
+    (void)event_add(&lookup->doubt, &doubt); /* without memory nobody wonders */
     for (int i = 0; i < 2; i++) {
         struct query *query = &lookup->queries[i];
         query->lookup = lookup;
@@ -428,6 +474,7 @@ void resolver_abandon(struct resolver_lookup *lookup) {
     stop_waiting(lookup);
     give_places(lookup);
     event_del(&lookup->end);
+    event_del(&lookup->doubt);
     if (has_ended(lookup)) {
         lookup_free(lookup);
     }

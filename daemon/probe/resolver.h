@@ -20,6 +20,9 @@ struct resolver_result {
                                           may be more addresses */
     nsec_t took;                       /* NSEC_UNKNOWN: nothing was asked (a literal) */
     const char *words;                 /* why it failed; static storage, valid for ever */
+    bool silent;    /* it failed, and no server has said anything meanwhile, not even to a question
+                       that each answers */
+    bool exhausted; /* it failed for want of our own descriptors or memory */
 };
 typedef void resolver_on_end(struct resolver_result *result, void *arg);
 

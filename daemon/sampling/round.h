@@ -25,6 +25,14 @@ struct round_evidence {
     char words[ROUND_WORDS_BYTES]; /* the library's, already escaped; may be empty */
 };
 
+/* What a round shows of this machine rather than of its site. */
+struct round_signs {
+    nsec_t absence;     /* of the sampling loop while it ran (loop_absence()); 0: none */
+    unsigned exhausted; /* samples that ended for want of descriptors, memory or ports */
+    bool no_route;      /* a sample, or the lookup, failed where this machine has no way to go */
+    bool silent;        /* the lookup failed, and no DNS server says anything at all */
+};
+
 struct round {
     struct mail mail; /* first: how it travels */
 
@@ -46,11 +54,12 @@ struct round {
     struct address *addresses; /* sorted by bytes */
     size_t n_addresses;
     bool left_out_ipv4, left_out_ipv6; /* resolved, but no route for that family on this machine */
-    bool lookup_incomplete;            /* there may be more addresses than the lookup found */
-    nsec_t wall_certificate_ends;      /* the first of its samples'; NSEC_UNKNOWN: none */
-    struct sample *samples;            /* `planned` of them, each with exactly one outcome */
-    unsigned planned;                  /* site->samples; with addresses: each, for every address */
-    struct round_backend *backends;    /* in order of appearance */
+    struct round_signs signs;
+    bool lookup_incomplete;         /* there may be more addresses than the lookup found */
+    nsec_t wall_certificate_ends;   /* the first of its samples'; NSEC_UNKNOWN: none */
+    struct sample *samples;         /* `planned` of them, each with exactly one outcome */
+    unsigned planned;               /* site->samples; with addresses: each, for every address */
+    struct round_backend *backends; /* in order of appearance */
     size_t n_backends;
     struct round_evidence *evidence;
     size_t n_evidence;

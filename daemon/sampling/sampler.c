@@ -14,12 +14,17 @@
  * The deadline ends what is in flight as the time-out of its phase, which is the site's, and what
  * never started as not_sent, which is ours. A stop makes that `aborted`.
  *
+ * What a round shows of this machine is noted where it is seen, and judged elsewhere: a loop that was
+ * away, what ran out, and, when something could not be reached, whether the kernel has a way to go at
+ * all, asked in that very moment, for a route may be back when the round closes.
+ *
  * A lane (descriptors, memory) is held only while samples are in flight. */
 #include "sampling/sampler.h"
 
 #include "base/log.h"
 #include "base/text.h"
 #include "probe/resolver.h"
+#include "probe/route.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -213,6 +218,7 @@ static void close_if_done(struct round_run *run) {
         run->next->previous = run->previous;
     }
     round->run = NULL;
+    round->signs.absence = loop_absence(sampler->loop, round->began);
     round->ended = clock_now();
     run_free(run);
     hand_back(sampler, round);
@@ -257,6 +263,15 @@ static void note_certificate(struct round *round, nsec_t wall_ends) {
     }
 }
 
+/* An address that could not be reached may lie where no way leads to from here. */
+static void note_route(struct round *round, const struct sample *sample) {
+    if (sample->outcome != OUTCOME_CONNECT_UNREACHABLE || round->signs.no_route) {
+        return;
+    }
+    const struct address *address = &round->addresses[sample->address];
+    round->signs.no_route = !route_exists(address) && !route_out(address->family);
+}
+
 static void on_sample_end(const struct probe_result *result, void *arg) {
     struct flight *flight = arg;
     struct round_run *run = flight->round_run;
@@ -271,6 +286,9 @@ static void on_sample_end(const struct probe_result *result, void *arg) {
     sample->backend = round_find_backend(run->round, result->backend);
     note_certificate(run->round, result->wall_certificate_ends);
     end_sample(run, index, result->outcome, result->reason, result->words);
+    run->round->signs.exhausted += result->exhausted;
+    run->round->signs.silent |= result->silent;
+    note_route(run->round, sample);
     run->rows[index % run->n_rows].in_flight--;
     run->in_flight--;
     sampler->in_flight--;
@@ -338,6 +356,7 @@ static void start_sample(struct round_run *run, unsigned index) {
         sample->address = SAMPLE_NO_ADDRESS;
         sample->at = NSEC_UNKNOWN;
     }
+    round->signs.exhausted += r == -ENOMEM || r == -EMFILE || r == -ENFILE;
     end_sample(run, index, OUTCOME_LOCAL_RESOURCE, REASON_NONE, strerror(-r));
 }
 
@@ -458,6 +477,11 @@ static void on_resolved(struct resolver_result *result, void *arg) {
     round->left_out_ipv6 = result->left_out_ipv6;
     round->lookup_incomplete = result->incomplete;
     if (result->outcome != OUTCOME_NONE) {
+        round->signs.silent = result->silent;
+        round->signs.exhausted += result->exhausted;
+        round->signs.no_route =
+            (result->outcome == OUTCOME_DNS_TIMEOUT || result->outcome == OUTCOME_DNS_FAILURE) &&
+            !route_anywhere();
         end_unstarted(run, result->outcome, result->words);
     } else {
         plan(run);
@@ -505,6 +529,7 @@ static void close_unrun(struct sampler *sampler, struct round *round, outcome_t 
 static void begin(struct mail *mail, void *receiver) {
     struct round *round = (struct round *)mail;
     struct sampler *sampler = receiver;
+    (void)loop_absence(sampler->loop, 0); /* one that ends only now is before the round */
     round->began = clock_now();
     round->wall_began = clock_wall_now();
     if (sampler->stopping) {
@@ -660,6 +685,10 @@ void sampler_free(struct sampler *sampler) {
     loop_free(sampler->loop);
     tls_set_free(sampler->tls);
     free(sampler);
+}
+
+nsec_t sampler_lag(const struct sampler *sampler) {
+    return loop_lag(sampler->loop);
 }
 
 uint64_t sampler_ended(const struct sampler *sampler) {

@@ -6,6 +6,7 @@
 #include <check.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -20,6 +21,7 @@ static struct {
     uint16_t port;
     pthread_t thread;
     atomic_uint questions;
+    atomic_bool silent; /* to all, whatever they ask */
 } server;
 
 static int answer_of(const char *label, int type, unsigned *ret_addresses) {
@@ -85,7 +87,7 @@ static void *serve(void *arg) {
         end += 5;
         unsigned addresses;
         int rcode = answer_of(label, type, &addresses);
-        if (rcode == SILENT) {
+        if (rcode == SILENT || atomic_load(&server.silent)) {
             continue;
         }
         message[2] = 0x81;

@@ -203,6 +203,55 @@ START_TEST(new_settings_leave_lookups_under_way_alone) {
 }
 END_TEST
 
+START_TEST(a_name_that_nobody_answers_for_is_told_from_servers_that_do_not_answer) {
+    ck_assert_uint_eq(look_up("silent.test.", FAMILY_ANY, long_enough)->outcome,
+                      OUTCOME_DNS_TIMEOUT);
+    ck_assert(!seen.result.silent);     /* they were asked for something else */
+    nsec_t limit = 350 * NSEC_PER_MSEC; /* the same where our limit comes first */
+    ck_assert_uint_eq(look_up("silent.test.", FAMILY_ANY, limit)->outcome, OUTCOME_DNS_TIMEOUT);
+    ck_assert(!seen.result.silent);
+    ck_assert_uint_eq(look_up("fail.test.", FAMILY_ANY, long_enough)->outcome, OUTCOME_DNS_FAILURE);
+    ck_assert(!seen.result.silent); /* that is an answer */
+
+    atomic_store(&server.silent, true);
+    ck_assert_uint_eq(look_up("a.test.", FAMILY_ANY, long_enough)->outcome, OUTCOME_DNS_TIMEOUT);
+    ck_assert(seen.result.silent);
+    ck_assert_uint_eq(look_up("a.test.", FAMILY_ANY, limit)->outcome, OUTCOME_DNS_TIMEOUT);
+    ck_assert(seen.result.silent);
+
+    atomic_store(&server.silent, false);
+    ck_assert_uint_eq(look_up("silent.test.", FAMILY_ANY, long_enough)->outcome,
+                      OUTCOME_DNS_TIMEOUT);
+    ck_assert(!seen.result.silent); /* it is not remembered */
+}
+END_TEST
+
+START_TEST(an_answer_to_another_lookup_is_proof_enough) {
+    begin("silent.test.", FAMILY_ANY, long_enough);
+    begin("nx.test.", FAMILY_ANY, long_enough);
+    wait_for_all(1);
+    atomic_store(&server.silent, true);
+    wait_for_all(2);
+    ck_assert_uint_eq(seen.result.outcome, OUTCOME_DNS_TIMEOUT);
+    ck_assert(!seen.result.silent);
+}
+END_TEST
+
+START_TEST(a_server_that_is_not_there_is_silent) {
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof at;
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&at, size), 0);
+    getsockname(fd, (struct sockaddr *)&at, &size);
+    snprintf(csv, sizeof csv, "127.0.0.1:%u", ntohs(at.sin_port));
+    ck_assert_int_eq(resolver_configure(resolver, &config), 0);
+    close(fd);
+    ck_assert_uint_eq(look_up("a.test.", FAMILY_ANY, long_enough)->outcome, OUTCOME_DNS_FAILURE);
+    ck_assert(seen.result.silent);
+    ck_assert(!seen.result.exhausted);
+}
+END_TEST
+
 START_TEST(without_descriptors_the_site_is_not_blamed) {
     int held[4096];
     unsigned n = 0;
@@ -214,6 +263,7 @@ START_TEST(without_descriptors_the_site_is_not_blamed) {
         n++;
     }
     ck_assert_uint_eq(look_up("a.test.", FAMILY_ANY, long_enough)->outcome, OUTCOME_LOCAL_RESOURCE);
+    ck_assert(seen.result.exhausted && !seen.result.silent);
     while (n > 0) {
         close(held[--n]);
     }
@@ -234,6 +284,9 @@ int main(void) {
     tcase_add_test(tests, no_more_than_its_places_are_asked_at_a_time);
     tcase_add_test(tests, an_abandoned_lookup_is_silent);
     tcase_add_test(tests, new_settings_leave_lookups_under_way_alone);
+    tcase_add_test(tests, a_name_that_nobody_answers_for_is_told_from_servers_that_do_not_answer);
+    tcase_add_test(tests, an_answer_to_another_lookup_is_proof_enough);
+    tcase_add_test(tests, a_server_that_is_not_there_is_silent);
     tcase_add_test(tests, without_descriptors_the_site_is_not_blamed);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

@@ -314,7 +314,21 @@ START_TEST(a_name_that_is_unknown_at_the_deadline_is_a_dns_timeout) {
     for (unsigned i = 0; i < 3; i++) {
         ck_assert_uint_eq(count(closed[i], OUTCOME_DNS_TIMEOUT), 4);
         ck_assert_uint_eq(closed[i]->samples[0].reason, REASON_ERROR);
+        ck_assert(!closed[i]->signs.silent && !closed[i]->signs.no_route);
     }
+    clear();
+}
+END_TEST
+
+START_TEST(a_round_says_that_no_name_server_says_anything) {
+    start_for(1, 4, 4, 100, "http://a.test./");
+    atomic_store(&server.silent, true);
+    config->sites[0].dns_timeout = 300 * NSEC_PER_MSEC;
+    n_expected = 1;
+    begin(0);
+    finish_all();
+    ck_assert_uint_eq(count(closed[0], OUTCOME_DNS_TIMEOUT), 4);
+    ck_assert(closed[0]->signs.silent);
     clear();
 }
 END_TEST
@@ -412,6 +426,7 @@ START_TEST(a_sample_that_cannot_start_is_our_own_failure) {
     ck_assert_uint_eq(closed[0]->samples[0].reason, REASON_NONE);
     ck_assert_uint_eq(closed[0]->n_evidence, ROUND_EVIDENCE_EACH);
     ck_assert_str_eq(closed[0]->evidence[0].words, strerror(EMFILE));
+    ck_assert_uint_eq(closed[0]->signs.exhausted, 20);
     clear();
 }
 END_TEST
@@ -424,6 +439,7 @@ START_TEST(https_without_a_trust_store_is_never_sent) {
     begin(0);
     finish_all();
     ck_assert_uint_eq(count(closed[0], OUTCOME_LOCAL_RESOURCE), 4);
+    ck_assert_uint_eq(closed[0]->signs.exhausted, 0); /* it is this site's settings */
     ck_assert_uint_eq(fake.started, 0);
     clear();
 }
@@ -596,6 +612,7 @@ int main(void) {
     tcase_add_test(tests, rounds_wait_for_the_limit_in_their_order);
     tcase_add_test(tests, an_older_round_goes_first_also_when_its_samples_fall_due_later);
     tcase_add_test(tests, a_name_that_is_unknown_at_the_deadline_is_a_dns_timeout);
+    tcase_add_test(tests, a_round_says_that_no_name_server_says_anything);
     tcase_add_test(tests, samples_start_no_earlier_than_their_share_of_the_spread);
     tcase_add_test(tests, at_the_deadline_what_hangs_times_out_and_the_rest_was_not_sent);
     tcase_add_test(tests, a_round_in_line_meets_its_deadline_too);
