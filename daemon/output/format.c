@@ -43,6 +43,8 @@ int format_make_line(const struct format *format, const struct record *record,
         r = format->loss(loss, place, to);
     } else if (record->kind == RECORD_EVENT) {
         r = format->event(&record->event, place, to);
+    } else if (record->kind == RECORD_TROUBLE) {
+        r = format->trouble(&record->trouble, place, to);
     } else {
         r = format->report(record->report, place, to);
     }
@@ -130,4 +132,8 @@ const char *format_ms(nsec_t duration, char ret_text[FORMAT_MS_BYTES]) {
         snprintf(ret_text, FORMAT_MS_BYTES, "%.*f", digits, ms);
     }
     return ret_text;
+}
+
+const char *format_health(bool in_trouble) {
+    return in_trouble ? "impaired" : "ok";
 }

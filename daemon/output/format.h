@@ -24,10 +24,12 @@ struct format {
     const char *name;
     bool has_places; /* false: records carry neither seq nor boot; there are no events, no losses */
     /* Each writes one record with its final newline to `to`. 0 or -ENOMEM; errors of `to` itself
-     * are for the caller to see (ferror). `event` is NULL without places, and `loss` then serves
-     * for a torn line alone; both are NULL in a format that is only for a terminal. */
+     * are for the caller to see (ferror). `event` and `trouble` are NULL without places, and `loss`
+     * then serves for a torn line alone; all are NULL in a format that is only for a terminal. */
     int (*report)(const struct report *report, const struct format_place *place, FILE *to);
     int (*event)(const struct event_record *event, const struct format_place *place, FILE *to);
+    int (*trouble)(const struct trouble_record *trouble, const struct format_place *place,
+                   FILE *to);
     int (*loss)(const struct format_loss *loss, const struct format_place *place, FILE *to);
     /* Whether `n` bytes could be the beginning of a line of ours, however short. */
     bool (*resembles)(const char *line, size_t n);
@@ -54,6 +56,9 @@ char *format_escape(const char *text);
 /* The text as one word: as it is where it has no other bytes than [A-Za-z0-9._:/@%+,-], else as a
  * JSON string. The caller's to free. NULL: out of memory. */
 char *format_word(const char *text);
+
+/* What an event without a site is about: "ok", or "impaired" while this machine is in trouble. */
+const char *format_health(bool in_trouble);
 
 /* The report as every text begins: its URL, and each outcome with its count. 0 or -ENOMEM. */
 int format_classic(const struct report *report, FILE *to);

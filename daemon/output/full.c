@@ -115,6 +115,9 @@ static void put_counts(const struct report *report, FILE *to) {
         }
     }
     fputc('\n', to);
+    if (report->ours != TROUBLE_NONE) {
+        fprintf(to, "  ours     %s\n", trouble_words(report->ours));
+    }
     if (report->repeated > 0) {
         line = begin(to, "  repeated", LABEL_COLUMNS);
         snprintf(text, sizeof text, "%u request%s, by libcurl, on connections that were kept",

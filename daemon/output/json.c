@@ -8,7 +8,7 @@
  * Absent means not known, or nothing to tell: `labels`, `addresses`, `appeared`, `gone`, `backends`,
  * `phases_ms` and `evidence` are never empty. Backends beyond those that are told one by one have a
  * key beside the others and not among them, where a server might call itself so. Beyond the fields that every report has, "first":true marks the extra first round of
- * a site with a long interval, and "left_out" names the address families that this machine has no
+ * a site with a long interval, "ours" says why nothing of a round is judged, and "left_out" names the address families that this machine has no
  * route for. */
 #include "output/format.h"
 
@@ -314,6 +314,9 @@ static int json_report(const struct report *report, const struct format_place *p
     if (report->first) {
         set(&record, "first", json_true());
     }
+    if (report->ours != TROUBLE_NONE) {
+        set(&record, "ours", json_string(trouble_name(report->ours)));
+    }
     set_counts(&record, report);
     set_times(&record, report);
     set_addresses(&record, report);
@@ -344,6 +347,16 @@ static int json_event(const struct event_record *event, const struct format_plac
     return finish(&record, to);
 }
 
+static int json_trouble(const struct trouble_record *trouble, const struct format_place *place,
+                        FILE *to) {
+    struct builder record = build_record("event", trouble->wall_time, place);
+    set(&record, "from", json_string(format_health(trouble->before)));
+    set(&record, "to", json_string(format_health(trouble->after)));
+    set(&record, "ours", json_string(trouble_name(trouble->trouble)));
+    set_string(&record, "why", trouble->why);
+    return finish(&record, to);
+}
+
 static int json_loss(const struct format_loss *loss, const struct format_place *place, FILE *to) {
     struct builder record = build_record("lost", loss->wall_time, place);
     if (loss->count > 0) {
@@ -367,6 +380,7 @@ const struct format format_json = {
     .has_places = true,
     .report = json_report,
     .event = json_event,
+    .trouble = json_trouble,
     .loss = json_loss,
     .resembles = json_resembles,
 };

@@ -139,6 +139,9 @@ static int line_report(const struct report *report, const struct format_place *p
         fprintf(to, " state=%s", state_name(report->verdict.to));
     }
     fprintf(to, " planned=%u failed=%u", report->planned, report->failed);
+    if (report->ours != TROUBLE_NONE) {
+        fprintf(to, " ours=%s", trouble_name(report->ours));
+    }
     put_tally(to, &report->tally);
     put_reasons(to, report);
     if (report->latency.n > 0) {
@@ -182,6 +185,16 @@ static int line_event(const struct event_record *event, const struct format_plac
     return r;
 }
 
+static int line_trouble(const struct trouble_record *trouble, const struct format_place *place,
+                        FILE *to) {
+    put_start(to, trouble->wall_time, place);
+    fprintf(to, " record=event from=%s to=%s ours=%s", format_health(trouble->before),
+            format_health(trouble->after), trouble_name(trouble->trouble));
+    int r = put_value(to, "why", trouble->why);
+    fputc('\n', to);
+    return r;
+}
+
 static int line_loss(const struct format_loss *loss, const struct format_place *place, FILE *to) {
     put_start(to, loss->wall_time, place);
     fputs(" record=lost", to);
@@ -220,6 +233,7 @@ const struct format format_line = {
     .has_places = true,
     .report = line_report,
     .event = line_event,
+    .trouble = line_trouble,
     .loss = line_loss,
     .resembles = line_resembles,
 };

@@ -176,7 +176,7 @@ static int format_gap(struct sink *sink) {
 static void format_record(struct sink *sink) {
     struct current *current = &sink->current;
     struct record *record = current->item.record;
-    if (record->kind == RECORD_EVENT && !sink->format->has_places) {
+    if (record_is_event(record) && !sink->format->has_places) {
         /* queued before the format became one without events */
         atomic_fetch_sub(&sink->shared->unwritten, 1);
         end_current(sink);
@@ -348,7 +348,7 @@ static void on_due(evutil_socket_t fd, short what, void *arg) {
 
 void sink_push(struct sink *sink, struct record *record) {
     if (!sink->active || !record_matches(record, sink->only) ||
-        (record->kind == RECORD_EVENT && !sink->format->has_places)) {
+        (record_is_event(record) && !sink->format->has_places)) {
         return;
     }
     atomic_fetch_add(&sink->shared->unwritten, 1);

@@ -40,6 +40,20 @@ struct record *record_new_event(struct config *config, const struct site *site,
     return record;
 }
 
+struct record *record_new_trouble(const struct trouble_change *change, nsec_t wall_time,
+                                  const char *why) {
+    struct record *record = record_new(RECORD_TROUBLE);
+    if (record == NULL) {
+        return NULL;
+    }
+    record->trouble.wall_time = wall_time;
+    record->trouble.before = change->before;
+    record->trouble.after = change->after;
+    record->trouble.trouble = change->trouble;
+    text_escape(why, strlen(why), record->trouble.why, sizeof record->trouble.why);
+    return record;
+}
+
 void record_free(struct record *record) {
     if (record == NULL) {
         return;
@@ -49,8 +63,12 @@ void record_free(struct record *record) {
     free(record);
 }
 
+bool record_is_event(const struct record *record) {
+    return record->kind != RECORD_REPORT;
+}
+
 bool record_matches(const struct record *record, enum sink_only only) {
-    if (record->kind == RECORD_EVENT) {
+    if (record_is_event(record)) {
         return true;
     }
     const struct report *report = record->report;

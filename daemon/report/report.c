@@ -3,7 +3,8 @@
  * is asserted on the finished report:
  *
  *   sum(codes) + sum(errors) == planned: the tally, over every sample;
- *   sum(reasons) == failed <= judged <= planned, and a sample that is not judged has no reason;
+ *   sum(reasons) == failed <= judged <= planned, and a sample that is not judged has no reason (so has
+ *   none of a round that is ours as a whole);
  *   the tallies of the addresses add up to the tally of the samples that have an address. A sample
  *   has none when the lookup failed or when it never had its turn; then no address is to blame;
  *   the tallies of the backends, and that of the others, add up to the tally of the samples that
@@ -392,6 +393,23 @@ bool report_outcomes_tell(const struct report *report) {
 struct report *report_ref(struct report *report) {
     atomic_fetch_add_explicit(&report->more_refs, 1, memory_order_relaxed);
     return report;
+}
+
+void report_disown(struct report *report, enum trouble trouble) {
+    assert(trouble != TROUBLE_NONE && !report->has_verdict);
+    report->ours = trouble;
+    report->judged = report->failed = 0;
+    memset(report->reasons, 0, sizeof report->reasons);
+    for (size_t i = 0; i < report->n_addresses; i++) {
+        report->addresses[i].failed = 0;
+    }
+    for (size_t i = 0; i < report->n_backends; i++) {
+        report->backends[i].failed = 0;
+    }
+    report->other_backends_failed = 0;
+    for (size_t i = 0; i < report->n_evidence; i++) {
+        report->evidence[i].reason = REASON_NONE;
+    }
 }
 
 void report_free(struct report *report) {

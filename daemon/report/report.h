@@ -4,6 +4,7 @@
 
 #include "config/config.h"
 #include "report/tally.h"
+#include "report/trouble.h"
 #include "report/verdict.h"
 #include "sampling/round.h"
 
@@ -70,6 +71,7 @@ struct report {
     nsec_t late, took;
     uint64_t skipped;
 
+    enum trouble ours; /* why nothing of it is judged: it says more of us than of the site */
     unsigned planned, judged, failed;
     struct tally tally;
     unsigned reasons[REASON_COUNT];
@@ -111,3 +113,6 @@ struct report *report_ref(struct report *report); /* from any thread; returns it
 void report_free(struct report *report); /* a reference, from any thread; NULL does nothing */
 /* Whether an outcome tells if a sample failed: none failed for more than its status or error. */
 bool report_outcomes_tell(const struct report *report);
+/* Its samples are ours: what they saw stays as it is, but none is judged, and none has failed. Before
+ * the report leaves. */
+void report_disown(struct report *report, enum trouble trouble);

@@ -228,6 +228,27 @@ static struct report *wide_report(void) {
     return report;
 }
 
+/* A round that is ours: nobody could have been reached. */
+static struct report *disowned_report(void) {
+    struct report *report = make_report(&shop, 10);
+    report->planned = report->judged = report->failed = 4;
+    report->reasons[REASON_ERROR] = 4;
+    report->took = MSEC(400);
+    make_add(&report->tally, OUTCOME_DNS_TIMEOUT, 4);
+    struct report_evidence *evidence = add_evidence(report, OUTCOME_DNS_TIMEOUT);
+    evidence->reason = REASON_ERROR;
+    evidence->at = evidence->took = NSEC_UNKNOWN;
+    for (unsigned i = 0; i < PHASE_COUNT; i++) {
+        evidence->phases[i] = NSEC_UNKNOWN;
+    }
+    strcpy(evidence->words, "no answer from the DNS servers");
+    report_disown(report, TROUBLE_NO_RESOLVER);
+    report->has_verdict = true;
+    report->verdict.from = report->verdict.to = STATE_UP;
+    report->verdict.window_high = 1;
+    return report;
+}
+
 enum { LOG_FORMATS = 3 }; /* the others are for a terminal */
 
 /* Every kind of record, as a log of that format has them, in one string. */
@@ -237,7 +258,8 @@ static char *write_all(const struct format *format, bool with_places) {
     FILE *to = open_memstream(&text, &n);
     struct format_place numbered = {.boot = BOOT, .seq = 17};
     const struct format_place *place = with_places ? &numbered : NULL;
-    struct report *reports[] = {degraded_report(), empty_report(), hostile_report(), wide_report()};
+    struct report *reports[] = {degraded_report(), empty_report(), hostile_report(), wide_report(),
+                                disowned_report()};
     for (size_t i = 0; i < sizeof reports / sizeof *reports; i++, numbered.seq++) {
         ck_assert_int_eq(format->report(reports[i], place, to), 0);
         report_free(reports[i]);
@@ -247,6 +269,13 @@ static char *write_all(const struct format *format, bool with_places) {
         struct record *record =
             make_event(&shop, STATE_UP, STATE_DEGRADED, "2 of 20 failed \xe2\x80\xa8 in round 9");
         ck_assert_int_eq(format->event(&record->event, place, to), 0);
+        numbered.seq++;
+        record_free(record);
+        struct trouble_change begins = {
+            .trouble = TROUBLE_NO_RESOLVER, .begins = true, .after = true};
+        record =
+            record_new_trouble(&begins, MAKE_TIME, "no DNS server answers; first seen at shop");
+        ck_assert_int_eq(format->trouble(&record->trouble, place, to), 0);
         numbered.seq++;
         record_free(record);
         ck_assert_int_eq(format->loss(&loss, place, to), 0);
@@ -485,7 +514,7 @@ START_TEST(every_json_line_parses_and_keeps_its_numbers) {
         }
         json_decref(object);
     }
-    ck_assert_int_eq(lines, 7);
+    ck_assert_int_eq(lines, 9);
     free(text);
 }
 END_TEST

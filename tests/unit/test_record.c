@@ -41,6 +41,21 @@ START_TEST(an_event_holds_the_configuration_and_a_safe_sentence) {
 }
 END_TEST
 
+START_TEST(a_trouble_is_an_event_of_no_site) {
+    struct trouble_change change = {.trouble = TROUBLE_LAG, .begins = true, .after = true};
+    struct record *record = record_new_trouble(&change, MAKE_TIME, "away for\n5 s");
+    ck_assert_ptr_nonnull(record);
+    ck_assert(record_is_event(record));
+    ck_assert(!record->trouble.before && record->trouble.after);
+    ck_assert_str_eq(record->trouble.why, "away for\\x0a5 s");
+    for (int only = SINK_ONLY_ALL; only <= SINK_ONLY_CHANGES; only++) {
+        ck_assert(record_matches(record, (enum sink_only)only));
+    }
+    record_free(record);
+    ck_assert_uint_eq(config_refs, 0);
+}
+END_TEST
+
 START_TEST(without_memory_there_is_no_record_and_nothing_is_kept) {
     if (!memory_can_fail()) {
         return;
@@ -96,6 +111,7 @@ int main(void) {
     TCase *tcase = tcase_create("record");
     tcase_add_test(tcase, a_record_owns_its_report_and_gives_back_the_configuration);
     tcase_add_test(tcase, an_event_holds_the_configuration_and_a_safe_sentence);
+    tcase_add_test(tcase, a_trouble_is_an_event_of_no_site);
     tcase_add_test(tcase, without_memory_there_is_no_record_and_nothing_is_kept);
     tcase_add_test(tcase, only_chooses_by_failures_and_by_changes);
     suite_add_tcase(suite, tcase);

@@ -475,6 +475,40 @@ END_TEST
 
 /* --- our own mistakes end the process rather than become a wrong report --- */
 
+START_TEST(what_is_disowned_keeps_what_it_saw_and_blames_nobody) {
+    struct round *round = closed_round(6);
+    answer_all(round);
+    error(round, 1, OUTCOME_CONNECT_UNREACHABLE);
+    error(round, 2, OUTCOME_LOCAL_RESOURCE);
+    answer(round, 3, 200, 7);
+    round->samples[3].reason = REASON_BODY;
+    add_addresses(round, 2);
+    for (unsigned i = 0; i < 6; i++) {
+        round->samples[i].address = (uint16_t)(i % 2);
+    }
+    round->samples[3].backend = round_find_backend(round, "b1");
+    add_evidence(round, 1);
+    round->evidence[0].sample = 1;
+    struct report *report = reported(round);
+    ck_assert_uint_eq(report->failed, 2);
+    report_disown(report, TROUBLE_NO_ROUTE);
+    ck_assert_int_eq(report->ours, TROUBLE_NO_ROUTE);
+    ck_assert_uint_eq(report->judged, 0);
+    ck_assert_uint_eq(report->failed, 0);
+    for (unsigned i = 0; i < REASON_COUNT; i++) {
+        ck_assert_uint_eq(report->reasons[i], 0);
+    }
+    ck_assert(report_outcomes_tell(report));
+    ck_assert_uint_eq(report->addresses[1].failed, 0);
+    ck_assert_uint_eq(report->backends[0].failed, 0);
+    ck_assert_int_eq(report->evidence[0].reason, REASON_NONE);
+    ck_assert_uint_eq(tally_sum(&report->tally), report->planned);
+    ck_assert_uint_eq(tally_count(&report->tally, OUTCOME_CONNECT_UNREACHABLE), 1);
+    ck_assert_uint_eq(report->latency.n, 4);
+    report_free(report);
+}
+END_TEST
+
 START_TEST(a_sample_that_has_not_ended_is_a_mistake) {
     struct round *round = closed_round(2);
     answer(round, 0, 200, 1);
@@ -549,6 +583,7 @@ int main(void) {
     tcase_add_test(tests, requests_that_were_repeated_are_summed_up);
     tcase_add_test(tests, curl_lines_are_bounded_over_all_evidence);
     tcase_add_test(tests, evidence_names_its_outcome_address_and_words);
+    tcase_add_test(tests, what_is_disowned_keeps_what_it_saw_and_blames_nobody);
     tcase_add_test(tests, the_numbers_add_up_whatever_happened);
     tcase_add_test_raise_signal(tests, a_sample_that_has_not_ended_is_a_mistake, SIGABRT);
     tcase_add_test_raise_signal(tests, a_reason_for_what_is_not_judged_is_a_mistake, SIGABRT);
