@@ -1,6 +1,6 @@
-/* Three things meet here and nowhere else: the schedule says whose slot it is, the engine samples,
- * and the watch list judges what came back. One timer, for the schedule's next start, drives it
- * all.
+/* Four things meet here and nowhere else: the schedule says whose slot it is, the engine samples, the
+ * judge says whose that is what came back, the site's or ours, and the watch list what it means for the
+ * site. One timer, for the schedule's next start, drives it all.
  *
  * A reload reads aside (reload.c), compares, prepares the sinks, and then applies everything in one
  * turn of the loop; on any error nothing at all is applied and the old configuration goes on.
@@ -9,6 +9,7 @@
 #include "daemon.h"
 
 #include "engine.h"
+#include "judge.h"
 #include "keeper.h"
 #include "reload.h"
 #include "state_file.h"
@@ -48,6 +49,7 @@ struct daemon {
     const struct site **scheduled; /* by the schedule's index; of the configuration in force */
     struct watch_list *watched, *watched_before; /* the latter only while a reload is applied */
     struct keeper *keeper;                       /* NULL: states are not kept over a restart */
+    struct judge *judge;
     struct event *timer;
     struct signals *signals;
     struct reload *reload;     /* under way */
@@ -97,17 +99,22 @@ static void on_timer(evutil_socket_t fd, short what, void *arg) {
     begin_due(arg);
 }
 
-static void on_closed(const struct round *round, struct report *report, void *arg) {
+static void on_settled(const struct round *round, struct report *report, void *arg) {
     struct daemon *daemon = arg;
-    nsec_t now = clock_now();
     struct change change;
-    if (report != NULL &&
-        watch_judge(daemon->watched, report, round->began, clock_wall_now(), &change)) {
+    if (watch_judge(daemon->watched, report, round->began, clock_wall_now(), &change)) {
         engine_event(daemon->engine, report->site, report->config, &change);
     }
     keeper_touch(daemon->keeper);
+}
+
+static bool on_closed(struct round *round, struct report *report, void *arg) {
+    struct daemon *daemon = arg;
+    nsec_t now = clock_now();
+    bool kept = report != NULL && judge_close(daemon->judge, round, report);
     schedule_done(daemon->schedule, round->site->name, now);
     begin_due(daemon);
+    return kept;
 }
 
 static void on_paused(struct config *config, const struct site *site, const struct change *change,
@@ -169,6 +176,7 @@ static int apply(struct daemon *daemon, struct config *config, nsec_t now) {
     }
     daemon->watched_before = daemon->watched;
     daemon->watched = watched;
+    judge_configure(daemon->judge, config, watched);
     free(daemon->scheduled);
     daemon->scheduled = scheduled;
     return 0;
@@ -363,6 +371,7 @@ static void on_stop_signal(void *arg) {
     bool again = daemon->stopping;
     daemon->stopping = true;
     event_del(daemon->timer);
+    judge_release(daemon->judge);
     engine_stop(daemon->engine, again);
 }
 
@@ -442,8 +451,9 @@ static int start(struct daemon *daemon, struct config *config, struct engine_tru
     }
     nsec_t now = clock_now(); /* one reading: the first slot is due this very instant */
     daemon->schedule = schedule_new(now);
-    if (daemon->timer == NULL || daemon->schedule == NULL || apply(daemon, config, now) != 0 ||
-        signals_start(base, &handlers, &daemon->signals) != 0) {
+    daemon->judge = judge_new(daemon->engine, on_settled, daemon);
+    if (daemon->timer == NULL || daemon->schedule == NULL || daemon->judge == NULL ||
+        apply(daemon, config, now) != 0 || signals_start(base, &handlers, &daemon->signals) != 0) {
         log_error("out of memory");
         return -ENOMEM;
     }
@@ -462,6 +472,7 @@ static void clear(struct daemon *daemon) {
     config_unref(daemon->next.config);
     config_messages_clear(&daemon->next.messages);
     engine_trust_clear(&daemon->next.trust);
+    judge_free(daemon->judge);
     watch_list_free(daemon->watched);
     schedule_free(daemon->schedule);
     free(daemon->scheduled);

@@ -32,10 +32,11 @@ struct engine {
     struct queue *queue;
     struct writer *writer;
     unsigned running;
-    bool closing; /* a round's report is on its way into the order */
+    unsigned kept; /* closed, and not released yet */
+    bool closing;  /* a round's report is on its way into the order */
     bool finishing, stopping, stopping_now, draining;
     uint64_t unwritten;
-    void (*on_closed)(const struct round *, struct report *, void *);
+    bool (*on_closed)(struct round *, struct report *, void *);
     void *arg;
 
     /* a reconfiguration under way */
@@ -118,8 +119,8 @@ static void on_drained(uint64_t unwritten, void *arg) {
 }
 
 static void drain_when_done(struct engine *engine) {
-    if ((!engine->finishing && !engine->stopping) || engine->running > 0 || engine->closing ||
-        engine->draining) {
+    if ((!engine->finishing && !engine->stopping) || engine->running > 0 || engine->kept > 0 ||
+        engine->closing || engine->draining) {
         return;
     }
     engine->draining = true;
@@ -137,12 +138,26 @@ static void on_round_closed(struct round *round) {
         log_error("out of memory: a report of %s is lost", round->site->name);
     }
     engine->closing = true;
-    engine->on_closed(round, report, engine->arg); /* may begin rounds, or stop the engine */
-    queue_fill(engine->queue, round->ticket, report);
-    round_free(round);
+    /* may begin rounds, release others, or stop the engine */
+    if (engine->on_closed(round, report, engine->arg)) {
+        engine->kept++;
+    } else {
+        queue_fill(engine->queue, round->ticket, report);
+        round_free(round);
+    }
     send_reports(engine);
     engine->closing = false;
     drain_when_done(engine);
+}
+
+void engine_release(struct engine *engine, struct round *round, struct report *report) {
+    engine->kept--;
+    queue_fill(engine->queue, round->ticket, report);
+    round_free(round);
+    if (!engine->closing) {
+        send_reports(engine);
+        drain_when_done(engine);
+    }
 }
 
 int engine_begin(struct engine *engine, const struct engine_begin *begin) {
@@ -171,6 +186,15 @@ void engine_event(struct engine *engine, const struct site *site, struct config 
     struct record *record = record_new_event(config, site, change);
     if (record == NULL) {
         log_error("out of memory: an event of %s is lost", site->name);
+        return;
+    }
+    writer_post(engine->writer, record);
+}
+
+void engine_trouble(struct engine *engine, const struct trouble_change *change, const char *why) {
+    struct record *record = record_new_trouble(change, clock_wall_now(), why);
+    if (record == NULL) {
+        log_error("out of memory: an event is lost: %s", why);
         return;
     }
     writer_post(engine->writer, record);
@@ -268,6 +292,19 @@ uint64_t engine_unwritten(const struct engine *engine) {
 
 bool engine_is_stuck(const struct engine *engine) {
     return writer_is_stuck(engine->writer);
+}
+
+nsec_t engine_control_lag(const struct engine *engine) {
+    return loop_lag(engine->loop);
+}
+
+nsec_t engine_sampling_lag(const struct engine *engine) {
+    nsec_t most = 0;
+    for (unsigned i = 0; i < engine->n_samplers; i++) {
+        nsec_t lag = sampler_lag(engine->samplers[i]);
+        most = lag > most ? lag : most;
+    }
+    return most;
 }
 
 uint64_t engine_samples(const struct engine *engine) {

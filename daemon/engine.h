@@ -33,8 +33,9 @@ struct engine_options {
     const char *boot; /* 32 hex digits; NULL: records have no place in a log (`tallyd sample`) */
     bool progress;    /* draw engine_progress() on stderr */
     /* A round has closed. The report is counted but not ordered yet; a verdict may be put into it.
-     * NULL: out of memory, the report is lost (and was said). */
-    void (*on_closed)(const struct round *round, struct report *report, void *arg);
+     * NULL: out of memory, the report is lost (and was said). True: both are kept, and come back with
+     * engine_release(). */
+    bool (*on_closed)(struct round *round, struct report *report, void *arg);
     /* stdout cannot be written any more. */
     void (*on_broken)(int error, void *arg);
     void *arg;
@@ -63,6 +64,13 @@ int engine_begin(struct engine *engine, const struct engine_begin *begin);
 void engine_event(struct engine *engine, const struct site *site, struct config *config,
                   const struct change *change);
 
+/* What on_closed() kept goes its way now. Its place in the order was held meanwhile, and the engine does not
+ * end before. */
+void engine_release(struct engine *engine, struct round *round, struct report *report);
+
+/* That this machine is in trouble, or out of it: the same. */
+void engine_trouble(struct engine *engine, const struct trouble_change *change, const char *why);
+
 /* Takes a new configuration and new trust stores into use, or nothing of it. First the sinks are
  * prepared; then `apply` lets the owner do its own part, which can still fail (-errno, nothing
  * changed); then the rest, which cannot. `done` on the control loop with NULL, or with why not.
@@ -85,6 +93,10 @@ void engine_stop(struct engine *engine, bool now);
 uint64_t engine_unwritten(const struct engine *engine); /* records, once stopped */
 /* The writer hangs in a write to a dead disk; engine_free() would wait for it, perhaps for ever. */
 bool engine_is_stuck(const struct engine *engine);
+
+/* How late the control loop, or the sampling loop that is latest, is (loop_lag()); for whoever looks on. */
+nsec_t engine_control_lag(const struct engine *engine);
+nsec_t engine_sampling_lag(const struct engine *engine);
 
 uint64_t engine_samples(const struct engine *engine); /* that have ended, ever */
 uint64_t engine_added(

@@ -60,7 +60,7 @@ static void begin_more(struct sampling *sampling) {
     }
 }
 
-static void on_closed(const struct round *round, struct report *report, void *arg) {
+static bool on_closed(struct round *round, struct report *report, void *arg) {
     struct sampling *sampling = arg;
     (void)round;
     sampling->closed++;
@@ -71,6 +71,7 @@ static void on_closed(const struct round *round, struct report *report, void *ar
         sampling->untold += !report_outcomes_tell(report);
     }
     begin_more(sampling);
+    return false;
 }
 
 /* ---- progress ---- */

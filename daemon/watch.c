@@ -16,6 +16,7 @@ struct known {
 struct watch {
     struct verdict verdict;
     nsec_t wall_since; /* when its state began; NSEC_UNKNOWN: before anybody looked */
+    struct watch_mark mark;
     struct known known;
     uint64_t round; /* the last that closed, whatever it asked; 0: none */
     nsec_t began;   /* that round; before a restart perhaps below zero */
@@ -109,6 +110,7 @@ static void begin(struct watch *watch, const struct site *site, const struct sit
     if (old != NULL) {
         watch->round = before->round;
         watch->began = before->began;
+        watch->mark = before->mark;
     }
     if (old == NULL || old->enabled != site->enabled || !config_same_question(old, site)) {
         verdict_init(&watch->verdict);
@@ -172,6 +174,11 @@ void watch_list_free(struct watch_list *list) {
     }
     config_unref(list->config);
     free(list);
+}
+
+struct watch_mark *watch_mark(struct watch_list *list, const char *name) {
+    const struct site *site = config_find(list->config, name);
+    return site != NULL ? &list->watches[index_of(list, site)].mark : NULL;
 }
 
 bool watch_judge(struct watch_list *list, struct report *report, nsec_t began, nsec_t wall_now,

@@ -7,6 +7,7 @@
 #include "report/change.h"
 #include "report/report.h"
 #include "report/snapshot.h"
+#include "report/trouble.h"
 
 struct watch_list;
 
@@ -24,6 +25,16 @@ void watch_list_tell_paused(struct watch_list *list, const struct watch_list *be
                             void (*tell)(struct config *config, const struct site *site,
                                          const struct change *change, void *arg),
                             void *arg);
+
+/* The judge's, of a site (judge.c). All zeros at first. */
+struct watch_mark {
+    struct trouble_mark trouble;
+    unsigned kept;    /* of its rounds */
+    uint64_t skipped; /* in which pass over those that are kept one of them stayed */
+};
+
+/* The mark of the site of that name, valid as long as the list; NULL: it is gone. */
+struct watch_mark *watch_mark(struct watch_list *list, const char *name);
 
 /* Judges a closed round, which began at `began`, and puts the verdict into its report, and which of
  * its addresses appeared or went since the site's last round with a whole lookup. True: the

@@ -211,6 +211,7 @@ struct config {
     unsigned workers;
     int64_t max_removed;    /* -1: not given */
     const char *state_file; /* absolute, or NULL: in systemd's state directory, if there is one */
+    const char *canary;     /* the site that must be reachable from here; NULL: none */
     const char *ca_file;    /* PEM bundle, or NULL: the system's (see probe/trust.h) */
     struct config_private *private_;
 };

@@ -380,6 +380,12 @@ static void print_rings(const struct config *config, FILE *to) {
         fprintf(to, "  %-9s over all, with %zu rings more\n", deadline,
                 config->n_rings - RINGS_SHOWN);
     }
+    const struct site *canary = config->canary != NULL ? config_find(config, config->canary) : NULL;
+    if (canary != NULL && canary->enabled) {
+        value_print_duration(canary->interval + canary->deadline, deadline);
+        fprintf(to, "  %-9s more if a round failed as a whole: for the canary, %s\n", deadline,
+                canary->name);
+    }
     fputc('\n', to);
 }
 

@@ -148,6 +148,21 @@ const struct key keys[] = {
         .example = "/var/lib/tallyd/state.json",
     },
     {
+        .name = "canary",
+        .places = KEY_TOP,
+        .kind = KEY_TEXT,
+        .field = CONFIG(canary),
+        .computed = "none",
+        .min = 1,
+        .max = 255,
+        .reload = KEY_AT_ONCE,
+        .help =
+            "The name of a site that must be reachable from this machine. Rounds of other sites "
+            "that fail as a whole wait until it has been sampled too, and are not held against "
+            "their sites where it fails as well: give it a short interval.",
+        .example = "shop",
+    },
+    {
         .name = "name",
         .places = KEY_SITE,
         .kind = KEY_TEXT,

@@ -315,7 +315,28 @@ static int index_sites(struct draft *draft, struct config *config) {
     return config_number_rings(config);
 }
 
+static void check_canary(struct draft *draft, const struct config *config) {
+    const struct draft_setting *canary = draft_find(&draft->top, offsetof(struct config, canary));
+    if (canary == NULL) {
+        return;
+    }
+    const struct site *site = config_find(config, config->canary);
+    if (site == NULL) {
+        messages_add(&draft->messages, MESSAGE_ERROR, canary->mark,
+                     "it is the name of one of the sites, or its url where it has no name",
+                     "canary: no site is called \"%.*s\"", NAME_SHOWN_BYTES, config->canary);
+    } else if (!site->enabled) {
+        messages_add(&draft->messages, MESSAGE_WARNING, canary->mark, NULL,
+                     "canary: the site \"%.*s\" is not enabled, and says nothing", NAME_SHOWN_BYTES,
+                     config->canary);
+    }
+}
+
 int sites_fill(struct draft *draft, struct config *config) {
     int r = make_sites(draft, config);
-    return r == 0 ? index_sites(draft, config) : r;
+    r = r == 0 ? index_sites(draft, config) : r;
+    if (r == 0) {
+        check_canary(draft, config);
+    }
+    return r;
 }

@@ -7,7 +7,7 @@ import subprocess
 import time
 
 from lab import (TALLYD, CertificateAuthority, Daemon, Nginx, Origin, case, check_log,
-                 configuration, counts, main, parse_text, sample, start)
+                 configuration, counts, main, parse_text, sample, start, troubles)
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 
@@ -37,7 +37,8 @@ def a_process_that_was_stopped_blames_no_site_for_a_deadline(lab):
     check_log(log, {"a": 2.0})
     reports = [r for r in log if r["record"] == "report"]
     assert all(r["failed"] == 0 for r in reports), reports
-    assert not [r for r in log if r["record"] == "event"], log
+    assert not [r for r in log if r["record"] == "event" and "site" in r], log
+    assert troubles(log) == [("ok", "impaired", "lag"), ("impaired", "ok", "lag")], log
     assert sum(r["skipped"] for r in reports) > 0, "no slot was passed over"
 
 

@@ -307,6 +307,7 @@ START_TEST(every_key_reaches_its_field) {
                   "resolver: { servers: [ 192.0.2.1 ], timeout: 2s, tries: 3 }\n"
                   "max_in_flight: 9\n"
                   "workers: 2\n"
+                  "canary: https://b/\n"
                   "max_removed: 0\n");
     const struct site *site = config_find(config, "no");
     ck_assert_ptr_eq(site, &config->sites[0]);
@@ -354,6 +355,7 @@ START_TEST(every_key_reaches_its_field) {
     ck_assert_uint_eq(config->max_in_flight, 9);
     ck_assert_uint_eq(config->workers, 2);
     ck_assert_int_eq(config->max_removed, 0);
+    ck_assert_str_eq(config->canary, "https://b/");
     config_unref(config);
 }
 END_TEST

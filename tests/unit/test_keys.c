@@ -282,7 +282,8 @@ static void surround(const struct key *key, enum key_place place, char *ret_text
     const char *name = key->name, *form = NULL;
     switch (place) {
     case KEY_TOP:
-        form = strcmp(name, "sites") == 0 ? "%s\n" : "%s\nsites: [ https://a/ ]\n";
+        form = strcmp(name, "sites") == 0 ? "%s\n"
+                                          : "%s\nsites: [ { name: shop, url: https://a/ } ]\n";
         break;
     case KEY_INCLUDED:
         form = "%s\n";

@@ -106,6 +106,19 @@ START_TEST(max_in_flight_and_the_look_ups_have_caps) {
 }
 END_TEST
 
+START_TEST(what_waits_for_the_canary_is_told) {
+    struct config *config =
+        load("canary: way-out\nsites:\n"
+             "  - https://a/\n"
+             "  - { name: way-out, url: https://b/, interval: 10s, timeout: 2s }\n");
+    char *page = print(config, 3, 400);
+    ck_assert_ptr_nonnull(
+        strstr(page, "\n  20s       more if a round failed as a whole: for the canary, way-out\n"));
+    free(page);
+    config_unref(config);
+}
+END_TEST
+
 START_TEST(many_rings_are_summed_up) {
     char text[4096] = "sites:\n";
     size_t n = strlen(text);
@@ -260,6 +273,7 @@ int main(void) {
     tcase_add_test(tests, the_page_is_as_it_was_agreed);
     tcase_add_test(tests, descriptors_are_counted_from_the_configuration);
     tcase_add_test(tests, max_in_flight_and_the_look_ups_have_caps);
+    tcase_add_test(tests, what_waits_for_the_canary_is_told);
     tcase_add_test(tests, many_rings_are_summed_up);
     tcase_add_test(tests, nothing_enabled_costs_nothing);
     tcase_add_test(tests, a_log_that_cannot_be_written_is_told);

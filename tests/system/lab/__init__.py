@@ -15,7 +15,8 @@ from .cases import Skip, add_case, case, main
 from .origin import Origin, answer, cut, full_backlog
 from .process import free_port, start, wait_for
 from .recorder import OK, Proxy, Recorder, values
-from .records import (check_log, check_report, counts, parse_json, parse_line, parse_text, slots)
+from .records import (check_log, check_report, counts, parse_json, parse_line, parse_text, slots,
+                      troubles)
 from .servers import CertificateAuthority, Dnsmasq, Haproxy, Nginx
 from .tallyd import TALLYD, Daemon, Running, check_words, configuration, run_tallyd, sample
 
@@ -24,5 +25,5 @@ __all__ = [
     "Recorder", "Running", "Skip", "TALLYD", "add_case", "answer", "case", "check_log",
     "check_report", "check_words", "configuration", "counts", "cut", "free_port", "full_backlog",
     "main", "parse_json", "parse_line", "parse_text", "run_tallyd", "sample", "slots", "start",
-    "values", "wait_for",
+    "troubles", "values", "wait_for",
 ]

@@ -9,6 +9,7 @@ CLASSES = """aborted connect_failure connect_refused connect_timeout connect_unr
 dns_nxdomain dns_timeout empty_reply first_byte_timeout local_resource not_sent protocol proxy
 redirect reset tls_handshake tls_timeout tls_verify too_large transfer_timeout truncated""".split()
 NOT_JUDGED = {"aborted", "local_resource", "not_sent"}
+TROUBLES = "lag no_route no_resolver resources canary".split()
 
 _REPORT_FOR = re.compile(r"report for: (\S+)")
 _SAW = re.compile(r"saw (\w+): ([1-9][0-9]*) times")
@@ -164,8 +165,8 @@ def counts(report):
     return {**report["codes"], **report["errors"]}
 
 
-_REPORT_KEYS = """v record boot seq time site url labels round first planned judged codes errors
-failed reasons repeated late_ms skipped took_ms latency_ms phases_ms addresses appeared gone
+_REPORT_KEYS = """v record boot seq time site url labels round first ours planned judged codes
+errors failed reasons repeated late_ms skipped took_ms latency_ms phases_ms addresses appeared gone
 left_out backends other_backends state level window evidence""".split()
 _EVIDENCE_KEYS = """outcome reason address backend at_ms took_ms phases_ms local_port words
 curl""".split()
@@ -203,7 +204,8 @@ def _check_evidence(report, where):
         _check_order(item, _EVIDENCE_KEYS, where)
         outcome, reason = item["outcome"], item.get("reason")
         assert outcome in counts(report), "evidence of nothing: " + where
-        assert (reason is None) == (outcome in NOT_JUDGED), "a reason: " + where
+        assert (reason is None) == (outcome in NOT_JUDGED or "ours" in report), \
+            "a reason: " + where
         assert reason is None or reason in report["reasons"], "an unknown reason: " + where
         assert (reason == "error") == (outcome in CLASSES and reason is not None), where
         alike[outcome, reason] = alike.get((outcome, reason), 0) + 1
@@ -230,11 +232,15 @@ def check_report(report):
     _check_tally(report, where)
     assert sum(outcomes.values()) == report["planned"], "outcomes do not add up: " + where
     ours = sum(n for word, n in report["errors"].items() if word in NOT_JUDGED)
+    if "ours" in report:
+        assert report["ours"] in TROUBLES, "an unknown trouble: " + where
+        ours = report["planned"]
     assert report["judged"] == report["planned"] - ours, "judged: " + where
     assert report["failed"] <= report["judged"], "failed: " + where
     assert sum(report["reasons"].values()) == report["failed"], "reasons: " + where
     assert all(reason in REASONS for reason in report["reasons"]), "reasons: " + where
-    assert report["reasons"].get("error", 0) == sum(report["errors"].values()) - ours, \
+    assert "ours" in report or \
+        report["reasons"].get("error", 0) == sum(report["errors"].values()) - ours, \
         "every error class is a failure: " + where
     assert report["skipped"] >= 0 and report["took_ms"] >= 0, where
     _check_order(report, _REPORT_KEYS, where)
@@ -289,9 +295,34 @@ def check_log(records, intervals=None):
             if record["record"] == "report":
                 check_report(record)
                 by_site.setdefault(record["site"], []).append(record)
+        _check_health(of_boot)
         lossless = all(record["record"] != "lost" for record in of_boot)
         for site, reports in by_site.items():
             _check_rounds(site, reports, (intervals or {}).get(site), lossless)
+
+
+def troubles(records):
+    """Events without a site: [(from, to, which)]."""
+    return [(record["from"], record["to"], record["ours"]) for record in records
+            if record["record"] == "event" and "site" not in record]
+
+
+def _check_health(records):
+    """Each trouble begins and is over in turn, from and to tell whether there is any, and none that
+    a report names is not told."""
+    active = set()
+    for record in records:
+        if record["record"] != "event" or "site" in record:
+            continue
+        before, which = bool(active), record["ours"]
+        assert which in TROUBLES, record
+        active ^= {which}
+        assert record["from"] == ("impaired" if before else "ok"), record
+        assert record["to"] == ("impaired" if active else "ok"), record
+        assert (which not in active) == record["why"].startswith("over after "), record
+    told = {which for _, _, which in troubles(records)}
+    shown = {record["ours"] for record in records if "ours" in record}
+    assert shown <= told or any(record["record"] == "lost" for record in records), (shown, told)
 
 
 def _check_rounds(site, reports, interval, lossless):
