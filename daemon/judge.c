@@ -1,5 +1,5 @@
-/* A round that shows a trouble by itself is ours at once. One that failed as a whole waits for the
- * canary, where there is one, and with it whatever its site closes meanwhile, for a site's rounds are
+/* A round that shows a trouble by itself is ours at once. One that the canary is asked about waits for its
+ * word, where there is one, and with it whatever its site closes meanwhile, for a site's rounds are
  * judged in their order. When the canary's word is out, all that wait are looked at again, the oldest
  * first. Without a canary nothing ever waits. */
 #include "judge.h"
@@ -98,7 +98,7 @@ static bool decide(const struct judge *judge, const struct round *round,
         is_canary(judge, round) || !trouble_asks(report)) {
         return true;
     }
-    switch (trouble_word(&judge->canary, round)) {
+    switch (trouble_word(&judge->canary, round, report)) {
     case TROUBLE_WORD_NONE:
         return false;
     case TROUBLE_WORD_FINE:

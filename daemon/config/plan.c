@@ -383,7 +383,7 @@ static void print_rings(const struct config *config, FILE *to) {
     const struct site *canary = config->canary != NULL ? config_find(config, config->canary) : NULL;
     if (canary != NULL && canary->enabled) {
         value_print_duration(canary->interval + canary->deadline, deadline);
-        fprintf(to, "  %-9s more if a round failed as a whole: for the canary, %s\n", deadline,
+        fprintf(to, "  %-9s more if many samples failed: for the canary, %s\n", deadline,
                 canary->name);
     }
     fputc('\n', to);

@@ -158,8 +158,9 @@ const struct key keys[] = {
         .reload = KEY_AT_ONCE,
         .help =
             "The name of a site that must be reachable from this machine. Rounds of other sites "
-            "that fail as a whole wait until it has been sampled too, and are not held against "
-            "their sites where it fails as well: give it a short interval.",
+            "in which many samples fail (three by default, or nearly all) wait until it has been "
+            "sampled too, and are not held against their sites where it fails as well: give it a "
+            "short interval.",
         .example = "shop",
     },
     {

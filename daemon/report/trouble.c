@@ -14,18 +14,21 @@
  * missing for good, to the one site that has IPv6 addresses alone, and that limit is two rounds of it.
  * Episodes are numbered so that marks of sites that are gone, or late, do not count for the next.
  *
- * The canary's word on a round is that of a canary's round that saw the same time. Rounds have a length, and
- * what fails as a whole failed from its beginning on: so a canary's round that began later than the
- * round did, and was fine, clears us, and one that ended later, and failed, excuses the site. Until there is
- * such a round nobody knows, and the round waits. */
+ * The canary's word on a round is that of its rounds that saw the same time: any of them that failed, and
+ * had not ended when the round began, excuses the site. To clear us takes one that began late enough: what
+ * failed from its beginning on was failing by then, so one that began so early will do; else the trouble may
+ * have come at the round's very end, and only one that began after that can tell. Until there is such a
+ * round nobody knows, and the round waits.
+ *
+ * It is asked for rounds that weigh: those that count for down, and those that fill a site's bucket as far as
+ * a round can. For a trouble begins in the middle of rounds and ends in the middle of others, and two such
+ * are enough to degrade a site. */
 #include "report/trouble.h"
 
 #include "report/report.h"
 #include "sampling/round.h"
 
 #include <assert.h>
-
-enum { WHOLE_PERCENT = 95 }; /* as a round that counts for down: verdict.c */
 
 static const nsec_t quiet_limit = 300 * NSEC_PER_SEC;
 
@@ -138,16 +141,24 @@ void trouble_hear(struct trouble_canary *canary, const struct round *round,
     }
 }
 
-bool trouble_asks(const struct report *report) {
-    return report->judged > 0 &&
-           (uint64_t)report->failed * 100 >= (uint64_t)report->judged * WHOLE_PERCENT;
+static bool failed_as_a_whole(const struct report *report) {
+    return report->judged > 0 && (uint64_t)report->failed * 1000 >=
+                                     (uint64_t)report->judged * report->site->health.down_at;
 }
 
-enum trouble_word trouble_word(const struct trouble_canary *canary, const struct round *round) {
+bool trouble_asks(const struct report *report) {
+    return failed_as_a_whole(report) || (report->failed > 0 && (uint64_t)report->failed * 1000 >=
+                                                                   report->site->health.round_max);
+}
+
+enum trouble_word trouble_word(const struct trouble_canary *canary, const struct round *round,
+                               const struct report *report) {
     if (canary->known && canary->failed_ended >= round->began) {
         return TROUBLE_WORD_FAILS;
     }
-    /* by then it was failing */
-    nsec_t surely = round->began + round->site->spread / 100 * (100 - WHOLE_PERCENT);
-    return canary->known && canary->fine_began >= surely ? TROUBLE_WORD_FINE : TROUBLE_WORD_NONE;
+    nsec_t enough = round->ended;
+    if (failed_as_a_whole(report)) {
+        enough = round->began + round->site->spread / 1000 * (1000 - report->site->health.down_at);
+    }
+    return canary->known && canary->fine_began >= enough ? TROUBLE_WORD_FINE : TROUBLE_WORD_NONE;
 }

@@ -66,8 +66,8 @@ size_t trouble_note(struct trouble_list *list, struct trouble_mark *mark, enum t
 
 /* ---- the canary ----
  *
- * A site that must be reachable from here. Where it fails too, other sites' rounds that fail as a whole
- * are ours. */
+ * A site that must be reachable from here. Where it fails too, rounds of other sites that failed are
+ * ours. */
 
 /* Its last rounds. All zeros: there was none. */
 struct trouble_canary {
@@ -80,7 +80,8 @@ struct trouble_canary {
 void trouble_hear(struct trouble_canary *canary, const struct round *round,
                   const struct report *report, enum trouble trouble);
 
-/* A round that only the canary's word can tell about: nearly all of it failed. */
+/* A round that the canary is asked about: it failed as a whole, or fills its site's bucket as far as a
+ * round can. */
 bool trouble_asks(const struct report *report);
 
 enum trouble_word {
@@ -88,6 +89,6 @@ enum trouble_word {
     TROUBLE_WORD_FINE,
     TROUBLE_WORD_FAILS,
 };
-/* What the canary says of that time: it fails, if a round of it that ended later did; it is fine, if one
- * that began later was. */
-enum trouble_word trouble_word(const struct trouble_canary *canary, const struct round *round);
+/* What the canary says of the time of that round. */
+enum trouble_word trouble_word(const struct trouble_canary *canary, const struct round *round,
+                               const struct report *report);

@@ -113,7 +113,7 @@ START_TEST(what_waits_for_the_canary_is_told) {
              "  - { name: way-out, url: https://b/, interval: 10s, timeout: 2s }\n");
     char *page = print(config, 3, 400);
     ck_assert_ptr_nonnull(
-        strstr(page, "\n  20s       more if a round failed as a whole: for the canary, way-out\n"));
+        strstr(page, "\n  20s       more if many samples failed: for the canary, way-out\n"));
     free(page);
     config_unref(config);
 }

@@ -141,27 +141,52 @@ END_TEST
 
 /* ---- the canary ---- */
 
-static struct site site = {.spread = SECONDS(10)};
+static struct site site = {.spread = SECONDS(10), .health = {.round_max = 2500, .down_at = 950}};
 
 static void hear(struct trouble_canary *canary, nsec_t began, nsec_t ended, unsigned judged,
                  unsigned failed, enum trouble trouble) {
     struct round round = {.site = &site, .began = began, .ended = ended};
-    struct report report = {.judged = judged, .failed = failed};
+    struct report report = {.site = &site, .judged = judged, .failed = failed};
     trouble_hear(canary, &round, &report, trouble);
 }
 
-static enum trouble_word word(const struct trouble_canary *canary, nsec_t began) {
+/* Of a round of 15 seconds, of whose 20 samples so many failed. */
+static enum trouble_word word_of(const struct trouble_canary *canary, nsec_t began,
+                                 unsigned failed) {
     struct round round = {.site = &site, .began = began, .ended = began + SECONDS(15)};
-    return trouble_word(canary, &round);
+    struct report report = {.site = &site, .judged = 20, .failed = failed};
+    return trouble_word(canary, &round, &report);
 }
 
-START_TEST(only_rounds_that_failed_as_a_whole_ask_the_canary) {
-    struct report report = {.planned = 20, .judged = 20, .failed = 19};
-    ck_assert(trouble_asks(&report));
-    report.failed = 18;
-    ck_assert(!trouble_asks(&report));
-    report.judged = report.failed = 0;
-    ck_assert(!trouble_asks(&report));
+static enum trouble_word word(const struct trouble_canary *canary, nsec_t began) {
+    return word_of(canary, began, 20);
+}
+
+START_TEST(rounds_that_weigh_ask_the_canary) {
+    struct report report = {.site = &site, .planned = 20, .judged = 20};
+    static const struct {
+        unsigned judged, failed;
+        bool asks;
+    } rows[] = {{20, 0, false}, {20, 2, false}, {20, 3, true}, {20, 20, true},
+                {2, 1, false},  {2, 2, true},   {0, 0, false}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        report.judged = rows[i].judged;
+        report.failed = rows[i].failed;
+        ck_assert_int_eq(trouble_asks(&report), rows[i].asks);
+    }
+}
+END_TEST
+
+START_TEST(where_some_samples_failed_only_a_later_round_of_the_canary_clears_us) {
+    struct trouble_canary canary = {0};
+    hear(&canary, SECONDS(105), SECONDS(106), 5, 0, TROUBLE_NONE);
+    ck_assert_int_eq(word_of(&canary, SECONDS(100), 20), TROUBLE_WORD_FINE);
+    ck_assert_int_eq(word_of(&canary, SECONDS(100), 10), TROUBLE_WORD_NONE);
+    struct trouble_canary fails = canary;
+    hear(&fails, SECONDS(116), SECONDS(117), 5, 5, TROUBLE_NONE);
+    ck_assert_int_eq(word_of(&fails, SECONDS(100), 10), TROUBLE_WORD_FAILS);
+    hear(&canary, SECONDS(116), SECONDS(117), 5, 0, TROUBLE_NONE);
+    ck_assert_int_eq(word_of(&canary, SECONDS(100), 10), TROUBLE_WORD_FINE);
 }
 END_TEST
 
@@ -216,7 +241,8 @@ int main(void) {
     tcase_add_test(tests, a_site_that_is_sampled_once_a_day_does_not_keep_it_up_for_a_day);
     tcase_add_test(tests,
                    a_route_that_is_missing_for_good_is_told_once_also_where_it_is_seldom_missed);
-    tcase_add_test(tests, only_rounds_that_failed_as_a_whole_ask_the_canary);
+    tcase_add_test(tests, rounds_that_weigh_ask_the_canary);
+    tcase_add_test(tests, where_some_samples_failed_only_a_later_round_of_the_canary_clears_us);
     tcase_add_test(tests, a_canary_that_saw_the_same_time_tells);
     tcase_add_test(tests, a_canary_of_which_some_samples_are_good_is_fine);
     tcase_add_test(tests, a_canary_whose_own_round_is_ours_clears_nobody);
