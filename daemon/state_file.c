@@ -178,6 +178,7 @@ static void set_aside(const struct state_file *file, const char *why) {
         }
         r = renameat2(AT_FDCWD, file->path, AT_FDCWD, to, RENAME_NOREPLACE);
         if (r < 0 && i == DAMAGED_MOST) {
+            (void)remove(to); /* a file is not renamed over a directory, nor one over a file */
             r = rename(file->path, to);
         }
     }

@@ -253,6 +253,13 @@ START_TEST(a_few_damaged_files_are_kept_the_first_and_the_last) {
     assert_holds(beside(".damaged-2"), "2");
     assert_holds(beside(".damaged-3"), "5");
     ck_assert(!exists(beside(".damaged-4")));
+    ck_assert_int_eq(mkdir(path, 0700), 0); /* also what is not renamed over a file, */
+    ck_assert_ptr_null(state_file_read(&file));
+    assert_said(".damaged-3 now");
+    write_text(path, "7"); /* nor a file over it */
+    ck_assert_ptr_null(state_file_read(&file));
+    assert_said(".damaged-3 now");
+    assert_holds(beside(".damaged-3"), "7");
 }
 END_TEST
 
@@ -262,6 +269,7 @@ START_TEST(what_cannot_be_set_aside_is_said_too) {
         snprintf(end, sizeof end, ".damaged-%d", i);
         ck_assert_int_eq(mkdir(beside(end), 0700), 0);
     }
+    write_text(beside(".damaged-3/full"), "x");
     write_text(path, "x");
     ck_assert_ptr_null(state_file_read(&file));
     assert_said("cannot be set aside (Is a directory)");
