@@ -9,6 +9,7 @@
 #include "daemon.h"
 
 #include "engine.h"
+#include "herald.h"
 #include "judge.h"
 #include "keeper.h"
 #include "reload.h"
@@ -25,6 +26,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +51,7 @@ struct daemon {
     const struct site **scheduled; /* by the schedule's index; of the configuration in force */
     struct watch_list *watched, *watched_before; /* the latter only while a reload is applied */
     struct keeper *keeper;                       /* NULL: states are not kept over a restart */
+    struct herald *herald;
     struct judge *judge;
     struct event *timer;
     struct signals *signals;
@@ -186,6 +189,21 @@ static int apply(struct daemon *daemon, struct config *config, nsec_t now) {
 
 static void start_reload(struct daemon *daemon);
 
+__attribute__((format(printf, 2, 3))) static void refuse(struct daemon *daemon, const char *format,
+                                                         ...) {
+    char *why = NULL;
+    va_list args;
+    va_start(args, format);
+    if (vasprintf(&why, format, args) < 0) {
+        why = NULL;
+    }
+    va_end(args);
+    const char *said = why != NULL ? why : "out of memory";
+    log_error("reload refused, the old configuration stays: %s", said);
+    herald_refused(daemon->herald, said);
+    free(why);
+}
+
 static void end_reload(struct daemon *daemon) {
     struct reload *reload = daemon->reload;
     daemon->reload = NULL;
@@ -195,6 +213,9 @@ static void end_reload(struct daemon *daemon) {
     memset(&daemon->next, 0, sizeof daemon->next);
     reload_free(reload);
     engine_reopen(daemon->engine);
+    if (!daemon->stopping) {
+        herald_ready(daemon->herald);
+    }
     if (daemon->reload_again && !daemon->stopping) {
         start_reload(daemon);
     }
@@ -243,23 +264,23 @@ static struct difference compare(const struct config *before, const struct confi
 }
 
 /* A file cut at a line's end is still valid YAML; a site list that shrinks by half needs a word. */
-static bool removes_too_many(const struct difference *difference, const struct config *config) {
+static bool removes_too_many(struct daemon *daemon, const struct difference *difference,
+                             const struct config *config) {
     if (config->max_removed >= 0) {
         if (difference->removed <= (uint64_t)config->max_removed) {
             return false;
         }
-        log_error("reload refused, the old configuration stays: it would remove %zu of %zu sites, "
-                  "and max_removed allows %" PRId64,
-                  difference->removed, difference->before, config->max_removed);
+        refuse(daemon, "it would remove %zu of %zu sites, and max_removed allows %" PRId64,
+               difference->removed, difference->before, config->max_removed);
         return true;
     }
     if (difference->before < SITES_MANY || difference->removed * 2 <= difference->before) {
         return false;
     }
-    log_error(
-        "reload refused, the old configuration stays: it would remove %zu of %zu sites; is the "
-        "file whole? If so, say so in it: max_removed: %zu",
-        difference->removed, difference->before, difference->removed);
+    refuse(daemon,
+           "it would remove %zu of %zu sites; is the file whole? If so, say so in it: "
+           "max_removed: %zu",
+           difference->removed, difference->before, difference->removed);
     return true;
 }
 
@@ -271,7 +292,7 @@ static int apply_next(void *arg) {
 static void on_reconfigured(const char *why_not, void *arg) {
     struct daemon *daemon = arg;
     if (why_not != NULL) {
-        log_error("reload refused, the old configuration stays: %s", why_not);
+        refuse(daemon, "%s", why_not);
     } else {
         const struct difference *difference = &daemon->difference;
         size_t n = daemon->next.config->n_sites;
@@ -311,13 +332,13 @@ static void on_read(struct reload_result *result, void *arg) {
         return;
     }
     if (config == NULL) {
-        log_error("reload refused, the old configuration stays: %s has %zu error%s", daemon->path,
-                  daemon->next.messages.n_errors, daemon->next.messages.n_errors == 1 ? "" : "s");
+        refuse(daemon, "%s has %zu error%s", daemon->path, daemon->next.messages.n_errors,
+               daemon->next.messages.n_errors == 1 ? "" : "s");
         end_reload(daemon);
         return;
     }
     struct difference difference = compare(before, config);
-    if (removes_too_many(&difference, config)) {
+    if (removes_too_many(daemon, &difference, config)) {
         end_reload(daemon);
         return;
     }
@@ -326,7 +347,7 @@ static void on_read(struct reload_result *result, void *arg) {
                               ? "a file that it names cannot be used"
                               : NULL;
     if (why_not != NULL) {
-        log_error("reload refused, the old configuration stays: %s", why_not);
+        refuse(daemon, "%s", why_not);
         end_reload(daemon);
         return;
     }
@@ -338,11 +359,13 @@ static void on_read(struct reload_result *result, void *arg) {
 
 static void start_reload(struct daemon *daemon) {
     daemon->reload_again = false;
+    herald_reloading(daemon->herald);
     int r = reload_start(daemon->path, engine_workers(daemon->engine), engine_loop(daemon->engine),
                          on_read, daemon, &daemon->reload);
     if (r != 0) {
-        log_error("reload refused, the old configuration stays: %s", strerror(-r));
+        refuse(daemon, "%s", strerror(-r));
         engine_reopen(daemon->engine);
+        herald_ready(daemon->herald);
     }
 }
 
@@ -372,6 +395,9 @@ static void on_stop_signal(void *arg) {
     daemon->stopping = true;
     event_del(daemon->timer);
     judge_release(daemon->judge);
+    if (!again) {
+        herald_stopping(daemon->herald);
+    }
     engine_stop(daemon->engine, again);
 }
 
@@ -453,7 +479,9 @@ static int start(struct daemon *daemon, struct config *config, struct engine_tru
     daemon->schedule = schedule_new(now);
     daemon->judge = judge_new(daemon->engine, on_settled, daemon);
     if (daemon->timer == NULL || daemon->schedule == NULL || daemon->judge == NULL ||
-        apply(daemon, config, now) != 0 || signals_start(base, &handlers, &daemon->signals) != 0) {
+        apply(daemon, config, now) != 0 ||
+        herald_new(daemon->engine, watched_of, daemon, &daemon->herald) != 0 ||
+        signals_start(base, &handlers, &daemon->signals) != 0) {
         log_error("out of memory");
         return -ENOMEM;
     }
@@ -467,6 +495,7 @@ static void clear(struct daemon *daemon) {
         event_free(daemon->timer);
     }
     keeper_free(daemon->keeper);
+    herald_free(daemon->herald);
     engine_free(daemon->engine);
     reload_free(daemon->reload);
     config_unref(daemon->next.config);
@@ -484,6 +513,7 @@ static int run(struct daemon *daemon, struct config *config, struct engine_trust
         log_notice("version %s: %zu site%s in %zu ring%s", TALLYD_VERSION, config->n_sites,
                    config->n_sites == 1 ? "" : "s", config->n_rings,
                    config->n_rings == 1 ? "" : "s");
+        herald_ready(daemon->herald);
         begin_due(daemon);
         loop_run(engine_loop(daemon->engine));
         keeper_finish(daemon->keeper, keep_limit);

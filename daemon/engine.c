@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/pulse.h"
 #include "output/writer.h"
 #include "probe/tls.h"
 #include "report/queue.h"
@@ -36,6 +37,7 @@ struct engine {
     bool closing;  /* a round's report is on its way into the order */
     bool finishing, stopping, stopping_now, draining;
     uint64_t unwritten;
+    struct pulse *pulse; /* NULL: nobody asks whether the loops turn */
     bool (*on_closed)(struct round *, struct report *, void *);
     void *arg;
 
@@ -307,6 +309,29 @@ nsec_t engine_sampling_lag(const struct engine *engine) {
     return most;
 }
 
+int engine_beat(struct engine *engine, nsec_t period, void (*on_beat)(void *arg), void *arg) {
+    unsigned n = engine->n_samplers + 1;
+    struct loop **loops = calloc(n, sizeof(struct loop *));
+    if (loops == NULL) {
+        return -ENOMEM;
+    }
+    for (unsigned i = 0; i < engine->n_samplers; i++) {
+        loops[i] = sampler_loop(engine->samplers[i]);
+    }
+    loops[n - 1] = writer_loop(engine->writer);
+    int r = pulse_new(engine->loop, loops, n, period, on_beat, arg, &engine->pulse);
+    free(loops);
+    return r;
+}
+
+void engine_beat_stop(struct engine *engine) {
+    pulse_stop(engine->pulse);
+}
+
+nsec_t engine_silence(const struct engine *engine) {
+    return engine->pulse != NULL ? pulse_silence(engine->pulse) : 0;
+}
+
 uint64_t engine_samples(const struct engine *engine) {
     uint64_t sum = 0;
     for (unsigned i = 0; i < engine->n_samplers; i++) {
@@ -425,6 +450,7 @@ void engine_free(struct engine *engine) {
     if (engine == NULL) {
         return;
     }
+    pulse_stop(engine->pulse);
     for (unsigned i = 0; i < engine->n_samplers; i++) {
         sampler_free(engine->samplers[i]);
     }
@@ -433,6 +459,7 @@ void engine_free(struct engine *engine) {
     if (engine->loop != NULL) {
         loop_free(engine->loop);
     }
+    pulse_free(engine->pulse);
     queue_free(engine->queue, discard_report);
     config_unref(engine->next_config); /* a reconfiguration that a stop overtook */
     engine_trust_clear(&engine->next_trust);

@@ -98,6 +98,14 @@ bool engine_is_stuck(const struct engine *engine);
 nsec_t engine_control_lag(const struct engine *engine);
 nsec_t engine_sampling_lag(const struct engine *engine);
 
+/* Asks the sampling loops and the writer every `period`, on the control loop, whether they turn; once.
+ * `on_beat`, if it is not NULL, is called there whenever all have answered since the last time. 0 or
+ * -ENOMEM. engine_beat_stop() ends the asking, at the latest when `arg` goes. */
+int engine_beat(struct engine *engine, nsec_t period, void (*on_beat)(void *arg), void *arg);
+void engine_beat_stop(struct engine *engine);
+/* How long the slowest of them has not answered; 0: all have, or nobody asks. */
+nsec_t engine_silence(const struct engine *engine);
+
 uint64_t engine_samples(const struct engine *engine); /* that have ended, ever */
 uint64_t engine_added(
     const struct engine *engine); /* beyond the sites' settings: sampler_added() */

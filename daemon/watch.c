@@ -181,6 +181,16 @@ struct watch_mark *watch_mark(struct watch_list *list, const char *name) {
     return site != NULL ? &list->watches[index_of(list, site)].mark : NULL;
 }
 
+void watch_count(const struct watch_list *list, struct watch_counts *ret_counts) {
+    *ret_counts = (struct watch_counts){0};
+    for (size_t i = 0; i < list->config->n_sites; i++) {
+        if (list->config->sites[i].enabled) {
+            ret_counts->enabled++;
+            ret_counts->of_state[list->watches[i].verdict.state]++;
+        }
+    }
+}
+
 bool watch_judge(struct watch_list *list, struct report *report, nsec_t began, nsec_t wall_now,
                  struct change *ret_change) {
     const struct site *site = config_find(list->config, report->site->name);

@@ -47,6 +47,13 @@ bool watch_judge(struct watch_list *list, struct report *report, nsec_t began, n
 /* The number of the site's last round, in this process or before; 0: it never had one. */
 uint64_t watch_round(const struct watch_list *list, const struct site *site);
 
+/* The sites that are enabled, and how many of them are in each state. */
+struct watch_counts {
+    size_t enabled;
+    size_t of_state[STATE_COUNT];
+};
+void watch_count(const struct watch_list *list, struct watch_counts *ret_counts);
+
 /* All that is worth keeping at `now`, but for the moment; it has a reference of the configuration, and
  * finding out what its sites ask is left to snapshot_encode(). Quick. NULL: out of memory. */
 struct snapshot *watch_list_snapshot(const struct watch_list *list, nsec_t now);

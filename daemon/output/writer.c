@@ -458,6 +458,10 @@ bool writer_is_stuck(const struct writer *writer) {
     return is_busy_for(writer, STUCK_AFTER);
 }
 
+struct loop *writer_loop(const struct writer *writer) {
+    return writer->loop;
+}
+
 bool writer_is_ready(const struct writer *writer) {
     return atomic_load(&writer->shared.failing) == 0 && !is_busy_for(writer, UNREADY_AFTER);
 }

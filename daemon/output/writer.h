@@ -57,5 +57,7 @@ bool writer_is_stuck(const struct writer *writer);
  * with reports on the same terminal. */
 void writer_progress(struct writer *writer, const char *line);
 
+struct loop *writer_loop(const struct writer *writer); /* borrowed */
+
 /* Whether every sink wrote its last record. Any thread. */
 bool writer_is_ready(const struct writer *writer);

@@ -691,6 +691,10 @@ nsec_t sampler_lag(const struct sampler *sampler) {
     return loop_lag(sampler->loop);
 }
 
+struct loop *sampler_loop(const struct sampler *sampler) {
+    return sampler->loop;
+}
+
 uint64_t sampler_ended(const struct sampler *sampler) {
     return atomic_load_explicit(&sampler->ended, memory_order_relaxed);
 }

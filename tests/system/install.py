@@ -15,11 +15,16 @@ WANTED = {
     "share/bash-completion/completions/tallyd": 0o644,
     "share/doc/tallyd/CHANGELOG.md": 0o644,
     "share/doc/tallyd/README.md": 0o644,
+    "share/doc/tallyd/examples/credentials.conf": 0o644,
     "share/doc/tallyd/examples/tallyd.yaml": 0o644,
     "share/man/man5/tallyd.yaml.5": 0o644,
     "share/man/man8/tallyd.8": 0o644,
     "share/zsh/site-functions/_tallyd": 0o644,
 }
+
+
+# Wherever the prefix is.
+UNIT, LOGROTATE = "tallyd.service", "/etc/logrotate.d/tallyd"
 
 
 def meson(*arguments, **environment):
@@ -40,6 +45,10 @@ def everything_is_installed_where_it_belongs(lab):
             path = os.path.join(folder, name)
             there[os.path.relpath(path, lab.path("root"))] = stat.S_IMODE(os.stat(path).st_mode)
     wanted = {os.path.join(prefix, path)[1:]: mode for path, mode in WANTED.items()}
+    found = subprocess.run(["pkg-config", "--variable=systemdsystemunitdir", "systemd"],
+                           capture_output=True, text=True, check=False).stdout.strip()
+    for path in (f"{found or prefix + '/lib/systemd/system'}/{UNIT}", LOGROTATE):
+        wanted[path[1:]] = 0o644
     assert there == wanted, (sorted(set(there) ^ set(wanted)), there)
 
 

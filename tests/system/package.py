@@ -10,20 +10,23 @@ from lab import Skip, case, main
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
 
 WANTED = {
+    "etc/logrotate.d/tallyd",
     "etc/tallyd/tallyd.yaml",
+    "lib/systemd/system/tallyd.service",
     "usr/bin/tallyd",
     "usr/share/bash-completion/completions/tallyd",
     "usr/share/doc/tallyd/README.md.gz",
     "usr/share/doc/tallyd/changelog.Debian.gz",
     "usr/share/doc/tallyd/changelog.gz",
     "usr/share/doc/tallyd/copyright",
+    "usr/share/doc/tallyd/examples/credentials.conf",
     "usr/share/doc/tallyd/examples/tallyd.yaml",
     "usr/share/lintian/overrides/tallyd",
     "usr/share/man/man5/tallyd.yaml.5.gz",
     "usr/share/man/man8/tallyd.8.gz",
     "usr/share/zsh/vendor-completions/_tallyd",
 }
-CONFFILES = {"/etc/tallyd/tallyd.yaml"}
+CONFFILES = {"/etc/logrotate.d/tallyd", "/etc/tallyd/tallyd.yaml"}
 
 
 def run(*command):
