@@ -12,6 +12,7 @@
 #include "herald.h"
 #include "judge.h"
 #include "keeper.h"
+#include "on_change.h"
 #include "reload.h"
 #include "state_file.h"
 #include "watch.h"
@@ -50,7 +51,8 @@ struct daemon {
     struct schedule *schedule;
     const struct site **scheduled; /* by the schedule's index; of the configuration in force */
     struct watch_list *watched, *watched_before; /* the latter only while a reload is applied */
-    struct keeper *keeper;                       /* NULL: states are not kept over a restart */
+    struct on_change *on_change;
+    struct keeper *keeper; /* NULL: states are not kept over a restart */
     struct herald *herald;
     struct judge *judge;
     struct event *timer;
@@ -60,6 +62,7 @@ struct daemon {
     struct difference difference;
     bool reload_again;
     bool stopping;
+    bool drained; /* the engine has come to its end */
     bool broken;
 };
 
@@ -107,6 +110,7 @@ static void on_settled(const struct round *round, struct report *report, void *a
     struct change change;
     if (watch_judge(daemon->watched, report, round->began, clock_wall_now(), &change)) {
         engine_event(daemon->engine, report->site, report->config, &change);
+        on_change_tell(daemon->on_change, report->site, &change);
     }
     keeper_touch(daemon->keeper);
 }
@@ -124,6 +128,7 @@ static void on_paused(struct config *config, const struct site *site, const stru
                       void *arg) {
     struct daemon *daemon = arg;
     engine_event(daemon->engine, site, config, change);
+    on_change_tell(daemon->on_change, site, change);
 }
 
 /* ---- what a configuration becomes ---- */
@@ -298,6 +303,10 @@ static void on_reconfigured(const char *why_not, void *arg) {
         size_t n = daemon->next.config->n_sites;
         log_notice("reloaded: %zu site%s; %zu added, %zu removed, %zu changed", n,
                    n == 1 ? "" : "s", difference->added, difference->removed, difference->changed);
+        int r = on_change_configure(daemon->on_change, daemon->next.config);
+        if (r != 0) {
+            log_error("on_change: the commands of before stay: %s", strerror(-r));
+        }
         /* now, as the sinks are those of the new configuration */
         watch_list_tell_paused(daemon->watched, daemon->watched_before, clock_wall_now(), on_paused,
                                daemon);
@@ -394,11 +403,21 @@ static void on_stop_signal(void *arg) {
     bool again = daemon->stopping;
     daemon->stopping = true;
     event_del(daemon->timer);
-    judge_release(daemon->judge);
     if (!again) {
         herald_stopping(daemon->herald);
     }
-    engine_stop(daemon->engine, again);
+    if (!daemon->drained) {
+        judge_release(daemon->judge);
+        engine_stop(daemon->engine, again);
+    }
+    on_change_stop(daemon->on_change, again);
+}
+
+static void on_commands_ended(void *arg) {
+    struct daemon *daemon = arg;
+    if (daemon->drained) {
+        loop_stop(engine_loop(daemon->engine));
+    }
 }
 
 static void on_broken(int error, void *arg) {
@@ -471,6 +490,10 @@ static int start(struct daemon *daemon, struct config *config, struct engine_tru
     };
     daemon->timer = event_new(base, -1, 0, on_timer, daemon);
     r = start_keeper(daemon, config, base);
+    if (r == 0) {
+        daemon->on_change = on_change_new(engine_loop(daemon->engine), on_commands_ended, daemon);
+        r = daemon->on_change == NULL ? -ENOMEM : on_change_configure(daemon->on_change, config);
+    }
     if (r != 0) {
         log_error("cannot start: %s", strerror(-r));
         return r;
@@ -496,6 +519,7 @@ static void clear(struct daemon *daemon) {
     }
     keeper_free(daemon->keeper);
     herald_free(daemon->herald);
+    on_change_free(daemon->on_change);
     engine_free(daemon->engine);
     reload_free(daemon->reload);
     config_unref(daemon->next.config);
@@ -516,6 +540,11 @@ static int run(struct daemon *daemon, struct config *config, struct engine_trust
         herald_ready(daemon->herald);
         begin_due(daemon);
         loop_run(engine_loop(daemon->engine));
+        daemon->drained = true;
+        on_change_stop(daemon->on_change, false);
+        while (!on_change_has_ended(daemon->on_change)) {
+            loop_run(engine_loop(daemon->engine));
+        }
         keeper_finish(daemon->keeper, keep_limit);
         uint64_t unwritten = engine_unwritten(daemon->engine);
         if (unwritten > 0) {
@@ -524,7 +553,7 @@ static int run(struct daemon *daemon, struct config *config, struct engine_trust
             log_notice("stopped");
         }
         status = unwritten > 0 || daemon->broken ? EXIT_FAILED : EXIT_OK;
-        if (engine_is_stuck(daemon->engine)) {
+        if (engine_is_stuck(daemon->engine) || on_change_is_stuck(daemon->on_change)) {
             _exit(EXIT_FAILED);
         }
     }

@@ -239,6 +239,9 @@ void loop_run(struct loop *loop) {
         abort();
     }
     stop_tick(loop);
+    pthread_mutex_lock(&loop->mutex);
+    loop->stopping = false;
+    pthread_mutex_unlock(&loop->mutex);
 }
 
 static void *thread_main(void *arg) {

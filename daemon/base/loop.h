@@ -32,7 +32,7 @@ void loop_free(struct loop *loop);
 struct event_base *loop_base(struct loop *loop); /* borrowed; for use on the loop's own thread */
 
 int loop_start(struct loop *loop); /* in a thread of its own, all signals blocked; 0 or -errno */
-void loop_run(struct loop *loop);  /* in the calling thread, until loop_stop() */
+void loop_run(struct loop *loop);  /* in the calling thread, until loop_stop(); may come again */
 void loop_stop(struct loop *loop); /* from any thread; loop_run() returns after the turn at hand */
 void loop_join(struct loop *loop); /* waits for the end of a started loop; else does nothing */
 

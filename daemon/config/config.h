@@ -196,6 +196,22 @@ struct sink_config {
     enum sink_only only;
 };
 
+enum on_change_state { /* that a site's state may have changed to */
+                       ON_CHANGE_DOWN,
+                       ON_CHANGE_DEGRADED,
+                       ON_CHANGE_UP,
+                       ON_CHANGE_PAUSED,
+                       ON_CHANGE_STATES,
+};
+
+/* A command that is run at changes of a site's state. */
+struct on_change_config {
+    const char *const *command; /* its words; the first is an absolute path; ends with NULL */
+    unsigned when;              /* a bit for each enum on_change_state */
+    nsec_t timeout;
+    unsigned tries; /* that one change is worth */
+};
+
 struct config {
     struct site *sites; /* in configuration order, disabled ones too */
     size_t n_sites;
@@ -203,6 +219,8 @@ struct config {
     size_t n_rings;
     struct sink_config *sinks;
     size_t n_sinks;
+    struct on_change_config *on_change;
+    size_t n_on_change;
     char **resolver_servers; /* "ADDRESS" or "ADDRESS:PORT" or "[V6]:PORT"; none: the system's */
     size_t n_resolver_servers;
     nsec_t resolver_timeout; /* of one try */

@@ -1,6 +1,7 @@
 /* From settings to the value, in the order in which they depend on one another. */
 #include "config/draft.h"
 
+#include "config/commands.h"
 #include "config/private.h"
 #include "config/sinks.h"
 #include "config/sites.h"
@@ -24,6 +25,7 @@ void draft_clear(struct draft *draft) {
     free(draft->directory);
     free(draft->sites);
     free(draft->sinks);
+    free(draft->commands);
     free(draft->servers.list);
     free(draft->includes.list);
     messages_clear(&draft->messages);
@@ -111,6 +113,9 @@ static int fill(struct draft *draft, struct config *config) {
     }
     if (r == 0) {
         r = sinks_fill(draft, config);
+    }
+    if (r == 0) {
+        r = commands_fill(draft, config);
     }
     if (r == 0) {
         r = sites_fill(draft, config);

@@ -39,6 +39,12 @@ struct draft_sink {
     struct draft_settings settings;
 };
 
+struct draft_command { /* an entry of on_change */
+    struct mark mark;
+    bool faulty; /* something in it was refused, or not read */
+    struct draft_settings settings;
+};
+
 struct draft_text {
     struct mark mark;
     const char *text;
@@ -66,6 +72,8 @@ struct draft {
     size_t n_sites, sites_size;
     struct draft_sink *sinks;
     size_t n_sinks, sinks_size;
+    struct draft_command *commands;
+    size_t n_commands, commands_size;
     struct draft_texts servers, includes;
 };
 

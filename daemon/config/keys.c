@@ -44,6 +44,8 @@ const char *key_place_name(enum key_place place) {
         return "in health";
     case KEY_IN_RULE:
         return "in the rule of a header";
+    case KEY_ON_CHANGE:
+        return "in on_change";
     case KEY_ALL_OF_SITE:
         break;
     }
@@ -156,8 +158,9 @@ static int read_text(const struct key *key, const char *text, bool plain, struct
         return fail(room, ret_why);
     }
     size_t n = strlen(text);
-    bool is_entry = key->kind == KEY_TEXTS || key->kind == KEY_BODY_RULES ||
-                    key->kind == KEY_HEADERS || key->kind == KEY_HEADER_RULES;
+    bool is_entry = key->kind == KEY_TEXTS || key->kind == KEY_COMMAND ||
+                    key->kind == KEY_BODY_RULES || key->kind == KEY_HEADERS ||
+                    key->kind == KEY_HEADER_RULES;
     bool may_be_empty =
         is_entry ? key->kind != KEY_TEXTS && key->kind != KEY_BODY_RULES : key->min == 0;
     size_t most = is_entry ? KEY_LIST_TEXT_BYTES : (size_t)key->max;
@@ -262,12 +265,17 @@ int key_read(const struct key *key, const char *text, bool plain, struct arena *
         break;
     case KEY_WORD:
     case KEY_NAME:
+    case KEY_WORDS:
         r = read_word(key, text, &value, room, ret_why);
+        if (key->kind == KEY_WORDS) {
+            value.number = INT64_C(1) << value.number;
+        }
         break;
     case KEY_TEXT:
     case KEY_PATH:
     case KEY_BODY_FILE:
     case KEY_TEXTS:
+    case KEY_COMMAND:
     case KEY_HEADERS:
     case KEY_HEADER_RULES:
     case KEY_BODY_RULES:
@@ -314,6 +322,7 @@ void key_store(const struct key *key, const struct key_value *value, void *recor
     case KEY_INTEGER:
     case KEY_DECIMAL:
     case KEY_PERCENT:
+    case KEY_WORDS:
         *(unsigned *)field = (unsigned)value->number;
         break;
     case KEY_LONG:
@@ -332,6 +341,9 @@ void key_store(const struct key *key, const struct key_value *value, void *recor
     case KEY_PATH:
     case KEY_URL:
         *(const char **)field = value->pointer;
+        break;
+    case KEY_COMMAND:
+        *(const char *const **)field = value->pointer;
         break;
     case KEY_PROXY:
         *(const struct url **)field = value->pointer;

@@ -28,6 +28,7 @@ enum key_place {
     KEY_IN_SECRET = 1 << 12, /* a map that says where a secret stands */
     KEY_IN_RULE = 1 << 13,   /* a map that says what a header must be */
     KEY_HEALTH = 1 << 16,    /* how counts become a state */
+    KEY_ON_CHANGE = 1 << 14, /* an entry of `on_change` */
 
     KEY_ALL_OF_SITE = KEY_SITE | KEY_EXPECT | KEY_REQUEST | KEY_BASIC | KEY_TLS | KEY_REDIRECTS |
                       KEY_BACKEND | KEY_HEALTH, /* what is stored into a struct site_form */
@@ -46,19 +47,21 @@ enum key_kind {
     KEY_TEXT,     /* const char * */
     KEY_PATH,     /* const char *, absolute or below the configuration's directory */
     KEY_URL,
-    KEY_BODY,         /* const struct request_body *: a text that may have several lines */
-    KEY_BODY_FILE,    /* the same, read from a file */
-    KEY_PROXY,        /* struct url * */
-    KEY_CONNECT,      /* const struct connect_to * */
-    KEY_STATUS,       /* const struct status_set *: one item or a list of them */
-    KEY_LABELS,       /* a map of texts */
-    KEY_TEXTS,        /* a list of texts, or one */
-    KEY_SECRET,       /* const struct secret *: a map that says where it stands */
-    KEY_HEADERS,      /* struct key_list of struct header: a map of texts or secrets */
+    KEY_BODY,      /* const struct request_body *: a text that may have several lines */
+    KEY_BODY_FILE, /* the same, read from a file */
+    KEY_PROXY,     /* struct url * */
+    KEY_CONNECT,   /* const struct connect_to * */
+    KEY_STATUS,    /* const struct status_set *: one item or a list of them */
+    KEY_LABELS,    /* a map of texts */
+    KEY_TEXTS,     /* a list of texts, or one */
+    KEY_WORDS,     /* unsigned, a bit for each of `words`: a list of them, or one */
+    KEY_COMMAND,   /* const char *const *: a list of texts, of which the first is a path, or that */
+    KEY_SECRET,    /* const struct secret *: a map that says where it stands */
+    KEY_HEADERS,   /* struct key_list of struct header: a map of texts or secrets */
     KEY_HEADER_RULES, /* struct key_list of struct rule: a map of texts or rules */
     KEY_BODY_RULES,   /* struct key_list of struct rule: a list of texts, or one */
     KEY_SECTION,      /* a map of the keys that stand in `inside` */
-    KEY_ENTRIES,      /* a list of such maps */
+    KEY_ENTRIES,      /* a list of such maps, of `on_change` also one */
 };
 
 /* Keys of one place and one group exclude each other. */
@@ -114,7 +117,7 @@ struct key {
     unsigned places;
     enum key_kind kind;
     enum key_reload reload;
-    size_t field; /* in the struct of its place: site_form, sink_config, config, secret_origin */
+    size_t field;             /* in the struct of its place: site_form, sink_config, … */
     const char *fallback;     /* the default, as a file would write it; NULL: none, or computed */
     const char *computed;     /* how the default comes about, where it is computed */
     int64_t min, max;         /* of the value; of a text its bytes; of a list its entries */

@@ -12,8 +12,8 @@
 
 /* A key of several places stands at the last of them. */
 static const enum key_place order[] = {
-    KEY_TOP,     KEY_SITE,   KEY_REQUEST, KEY_BASIC,  KEY_IN_SECRET, KEY_TLS,     KEY_REDIRECTS,
-    KEY_BACKEND, KEY_EXPECT, KEY_IN_RULE, KEY_HEALTH, KEY_REPORT,    KEY_RESOLVER};
+    KEY_TOP,     KEY_SITE,   KEY_REQUEST, KEY_BASIC,  KEY_IN_SECRET, KEY_TLS,       KEY_REDIRECTS,
+    KEY_BACKEND, KEY_EXPECT, KEY_IN_RULE, KEY_HEALTH, KEY_REPORT,    KEY_ON_CHANGE, KEY_RESOLVER};
 enum { PLACES = sizeof order / sizeof order[0] };
 
 static const char *reload_name(enum key_reload reload) {
@@ -63,8 +63,12 @@ static void print_value(const struct key *key, FILE *to) {
         break;
     case KEY_WORD:
     case KEY_NAME:
+    case KEY_WORDS:
         for (size_t i = 0; key->words[i] != NULL; i++) {
             fprintf(to, "%s%s", i == 0 ? "" : ", ", key->words[i]);
+        }
+        if (key->kind == KEY_WORDS) {
+            fputs(", or a list of them", to);
         }
         break;
     case KEY_TEXT:
@@ -89,6 +93,9 @@ static void print_value(const struct key *key, FILE *to) {
     case KEY_BODY_RULES:
         fprintf(to, "text, or a list of at most %lld", (long long)key->max);
         break;
+    case KEY_COMMAND:
+        fprintf(to, "path, or a list of it and at most %lld words", (long long)key->max - 1);
+        break;
     case KEY_SECRET:
         fputs("secret", to);
         break;
@@ -101,7 +108,7 @@ static void print_value(const struct key *key, FILE *to) {
         fputs("map of keys", to);
         break;
     case KEY_ENTRIES:
-        fputs("list", to);
+        fputs(key->inside == KEY_ON_CHANGE ? "map of keys, or a list" : "list", to);
         break;
     }
 }

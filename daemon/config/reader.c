@@ -6,6 +6,7 @@
  * becomes the configuration's. */
 #include "config/reader.h"
 
+#include "config/lists.h"
 #include "config/maps.h"
 #include "config/nodes.h"
 #include "config/reading.h"
@@ -322,9 +323,41 @@ static bool read_sink(struct reader *reader, const struct node *node) {
     return keep_settings(reader, settings, &sink->settings);
 }
 
+static bool read_command(struct reader *reader, const struct node *node) {
+    struct draft *draft = reader->draft;
+    if (node->kind != NODE_MAP) {
+        return reading_refuse_node(reader, node, "an entry of on_change", "a map of keys");
+    }
+    struct draft_command *command =
+        grow((void **)&draft->commands, draft->n_commands, &draft->commands_size, sizeof *command);
+    if (command == NULL) {
+        return reading_out_of_memory(reader);
+    }
+    *command = (struct draft_command){.mark = node->mark, .faulty = true}; /* until it is read */
+    draft->n_commands++;
+    struct collected *settings = begin_record(reader);
+    size_t faults = draft->messages.counts[MESSAGE_ERROR];
+    if (!reading_read_map(reader, KEY_ON_CHANGE, settings, NULL)) {
+        return false;
+    }
+    command->faulty = draft->messages.counts[MESSAGE_ERROR] > faults;
+    return keep_settings(reader, settings, &command->settings);
+}
+
+static bool read_entry(struct reader *reader, const struct key *key, const struct node *node) {
+    return key->inside == KEY_SITE     ? read_site(reader, node)
+           : key->inside == KEY_REPORT ? read_sink(reader, node)
+                                       : read_command(reader, node);
+}
+
 static bool read_entries(struct reader *reader, const struct key *key, const struct node *first) {
+    if (first->kind == NODE_MAP && key->inside == KEY_ON_CHANGE) {
+        return read_command(reader, first);
+    }
     if (first->kind != NODE_LIST) {
-        return reading_refuse_node(reader, first, key->name, "a list");
+        return reading_refuse_node(reader, first, key->name,
+                                   key->inside == KEY_ON_CHANGE ? "a map of keys, or a list of such"
+                                                                : "a list");
     }
     struct mark mark = first->mark;
     size_t n = 0;
@@ -337,7 +370,7 @@ static bool read_entries(struct reader *reader, const struct key *key, const str
         if (!more) {
             break;
         }
-        if (key->inside == KEY_SITE ? !read_site(reader, &node) : !read_sink(reader, &node)) {
+        if (!read_entry(reader, key, &node)) {
             return false;
         }
     }
@@ -384,6 +417,12 @@ static bool read_value(struct reader *reader, const struct key *key, struct coll
     case KEY_TEXTS:
         return read_texts(reader, key, &node,
                           (key->places & KEY_TOP) != 0 ? &draft->includes : &draft->servers);
+    case KEY_WORDS:
+        going = lists_read_words(reader, key, &node, &setting.value, &ok);
+        break;
+    case KEY_COMMAND:
+        going = lists_read_command(reader, key, &node, &setting.value, &ok);
+        break;
     case KEY_STATUS:
         going = read_status(reader, key, &node, &setting.value, &ok);
         break;

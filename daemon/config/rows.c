@@ -12,6 +12,7 @@
 #define SITE(field)   FORM(site.field)
 #define ORIGIN(field) offsetof(struct secret_origin, field)
 #define SINK(field)   offsetof(struct sink_config, field)
+#define CHANGE(field) offsetof(struct on_change_config, field)
 #define CONFIG(field) offsetof(struct config, field)
 #define NOWHERE       KEY_NOWHERE
 #define PER_SITE      (KEY_DEFAULTS | KEY_SITE)
@@ -38,6 +39,11 @@ static const char *const to_words[] = {[SINK_FILE] = "file", [SINK_STDOUT] = "st
 static const char *const format_words[] = {"text", "line", "json", NULL};
 static const char *const only_words[] = {
     [SINK_ONLY_ALL] = "all", [SINK_ONLY_FAILED] = "failed", [SINK_ONLY_CHANGES] = "changes", NULL};
+static const char *const when_words[] = {[ON_CHANGE_DOWN] = "down",
+                                         [ON_CHANGE_DEGRADED] = "degraded",
+                                         [ON_CHANGE_UP] = "up",
+                                         [ON_CHANGE_PAUSED] = "paused",
+                                         NULL};
 
 const struct key keys[] = {
     {
@@ -85,6 +91,20 @@ const struct key keys[] = {
         .reload = KEY_AT_ONCE,
         .help = "Where reports are written; each entry gets all of them, or those of `only`.",
         .example = "[ { to: stdout, format: json } ]",
+    },
+    {
+        .name = "on_change",
+        .places = KEY_TOP,
+        .kind = KEY_ENTRIES,
+        .inside = KEY_ON_CHANGE,
+        .field = NOWHERE,
+        .min = 0,
+        .max = 16,
+        .reload = KEY_AT_ONCE,
+        .help =
+            "Commands that are run at changes of a site's state; each entry runs one at a time, "
+            "beside those of other entries.",
+        .example = "{ command: /usr/local/bin/tell, when: [down, up] }",
     },
     {
         .name = "resolver",
@@ -952,6 +972,59 @@ const struct key keys[] = {
         .help = "Which reports: all, those with a failed sample, or those of rounds that changed "
                 "their site's state.",
         .example = "failed",
+    },
+    {
+        .name = "command",
+        .places = KEY_ON_CHANGE,
+        .kind = KEY_COMMAND,
+        .field = CHANGE(command),
+        .min = 1,
+        .max = 64,
+        .reload = KEY_AT_ONCE,
+        .help = "What is run, without a shell: the path of a program, below the directory of the "
+                "configuration unless absolute, or a list of it and its arguments, which are "
+                "passed as they stand. What changed is in its environment. An entry needs one.",
+        .example = "[/bin/sh, /etc/tallyd/tell.sh]",
+    },
+    {
+        .name = "when",
+        .places = KEY_ON_CHANGE,
+        .kind = KEY_WORDS,
+        .field = CHANGE(when),
+        .words = when_words,
+        .min = 1,
+        .max = ON_CHANGE_STATES,
+        .computed = "all of them",
+        .reload = KEY_AT_ONCE,
+        .help = "The states that a change must be to.",
+        .example = "[down, up]",
+    },
+    {
+        .name = "timeout",
+        .places = KEY_ON_CHANGE,
+        .kind = KEY_DURATION,
+        .field = CHANGE(timeout),
+        .fallback = "10s",
+        .min = 10 * NSEC_PER_MSEC,
+        .max = SECONDS(3600),
+        .reload = KEY_AT_ONCE,
+        .help = "How long one run may take; then the command and all of its process group get "
+                "SIGTERM, and 2s later SIGKILL.",
+        .example = "30s",
+    },
+    {
+        .name = "tries",
+        .places = KEY_ON_CHANGE,
+        .kind = KEY_INTEGER,
+        .field = CHANGE(tries),
+        .fallback = "4",
+        .min = 1,
+        .max = 10,
+        .reload = KEY_AT_ONCE,
+        .help = "How often a change is tried to be told: a command that could not be started, that "
+                "ended with another status than 0 or by a signal is run again after 1s, 5s, 25s, "
+                "125s, then every 5m.",
+        .example = "2",
     },
     {
         .name = "servers",

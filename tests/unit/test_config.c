@@ -550,7 +550,8 @@ START_TEST(lack_of_memory_is_an_error_and_no_leak) {
                                         "tests/unit/golden/config/asked.yaml",
                                         "tests/unit/golden/config/expectations.yaml",
                                         "tests/unit/golden/config/requests.yaml",
-                                        "tests/unit/golden/config/secrets.yaml"};
+                                        "tests/unit/golden/config/secrets.yaml",
+                                        "tests/unit/golden/config/commands.yaml"};
     size_t n;
     const char *bytes = read_whole(paths[_i], &n);
     bool failed = true;
@@ -619,6 +620,55 @@ START_TEST(includes_follow_in_the_order_of_the_list) {
         ck_assert_str_eq(config->sites[i].name, names[i]);
         ck_assert_uint_eq(config->sites[i].samples, i < 4 ? 3 : 4);
     }
+    config_unref(config);
+}
+END_TEST
+
+START_TEST(a_command_is_a_path_or_a_list_of_words) {
+    write_file("tell.sh", "#!/bin/sh\n");
+    write_file("main.yaml", "sites: [ https://a/ ]\n"
+                            "on_change:\n"
+                            "  - { command: /bin/sh }\n"
+                            "  - command: [/bin/sh, '', a b, '$HOME']\n"
+                            "    when: [up, down]\n"
+                            "    timeout: 1m\n"
+                            "    tries: 1\n"
+                            "  - command: tell.sh\n");
+    struct config *config;
+    char *says = load_file("main.yaml", &config);
+    ck_assert_str_eq(says, "/main.yaml:8:14: warning: command: \"/tell.sh\" cannot be run: "
+                           "Permission denied\n"
+                           "      - command: tell.sh\n"
+                           "                 ^\n"
+                           "    it is below this file's directory unless absolute, and no PATH is "
+                           "searched\n");
+    free(says);
+    ck_assert_uint_eq(config->n_on_change, 3);
+    const struct on_change_config *entry = &config->on_change[0];
+    ck_assert_str_eq(entry->command[0], "/bin/sh");
+    ck_assert_ptr_null(entry->command[1]);
+    ck_assert_uint_eq(entry->when, 1 << ON_CHANGE_DOWN | 1 << ON_CHANGE_DEGRADED |
+                                       1 << ON_CHANGE_UP | 1 << ON_CHANGE_PAUSED);
+    ck_assert_int_eq(entry->timeout, 10 * NSEC_PER_SEC);
+    ck_assert_uint_eq(entry->tries, 4);
+    entry = &config->on_change[1];
+    static const char *const words[] = {"/bin/sh", "", "a b", "$HOME"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        ck_assert_str_eq(entry->command[i], words[i]);
+    }
+    ck_assert_ptr_null(entry->command[4]);
+    ck_assert_uint_eq(entry->when, 1 << ON_CHANGE_DOWN | 1 << ON_CHANGE_UP);
+    ck_assert_int_eq(entry->timeout, 60 * NSEC_PER_SEC);
+    ck_assert_uint_eq(entry->tries, 1);
+    ck_assert_str_eq(config->on_change[2].command[0], path_of("tell.sh"));
+    config_unref(config);
+
+    ck_assert_int_eq(chmod(path_of("tell.sh"), 0700), 0);
+    write_file("main.yaml", "sites: [ https://a/ ]\non_change: { command: tell.sh }\n");
+    says = load_file("main.yaml", &config);
+    ck_assert_str_eq(says, "");
+    free(says);
+    ck_assert_uint_eq(config->n_on_change, 1);
     config_unref(config);
 }
 END_TEST
@@ -932,7 +982,7 @@ int main(void) {
     if (memory_can_fail() || allocations_can_fail()) {
         TCase *memory = tcase_create("memory");
         tcase_set_timeout(memory, 300);
-        tcase_add_loop_test(memory, lack_of_memory_is_an_error_and_no_leak, 0, 9);
+        tcase_add_loop_test(memory, lack_of_memory_is_an_error_and_no_leak, 0, 10);
         suite_add_tcase(suite, memory);
     }
     TCase *files = tcase_create("files");
@@ -940,6 +990,7 @@ int main(void) {
     tcase_add_checked_fixture(files, make_directory, remove_directory);
     tcase_add_test(files, what_is_no_file_is_refused_and_never_blocks);
     tcase_add_test(files, includes_follow_in_the_order_of_the_list);
+    tcase_add_test(files, a_command_is_a_path_or_a_list_of_words);
     tcase_add_test(files, what_is_wrong_with_an_include_is_said_where_it_stands);
     tcase_add_test(files, a_directory_with_pattern_characters_means_itself);
     tcase_add_test(files, a_path_is_below_the_directory_of_the_file);

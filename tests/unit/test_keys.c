@@ -15,7 +15,7 @@
 static const enum key_place places[] = {KEY_TOP,       KEY_INCLUDED, KEY_DEFAULTS,  KEY_SITE,
                                         KEY_RESOLVER,  KEY_REPORT,   KEY_EXPECT,    KEY_REQUEST,
                                         KEY_BASIC,     KEY_TLS,      KEY_REDIRECTS, KEY_BACKEND,
-                                        KEY_IN_SECRET, KEY_IN_RULE,  KEY_HEALTH};
+                                        KEY_IN_SECRET, KEY_IN_RULE,  KEY_HEALTH,    KEY_ON_CHANGE};
 enum { PLACES = sizeof places / sizeof places[0] };
 
 START_TEST(every_row_is_whole) {
@@ -29,7 +29,8 @@ START_TEST(every_row_is_whole) {
                   "%s", key->name);
     ck_assert_int_le(key->min, key->max);
     ck_assert_msg(!(key->fallback != NULL && key->computed != NULL), "%s: two defaults", key->name);
-    ck_assert_int_eq(key->kind == KEY_WORD || key->kind == KEY_NAME, key->words != NULL);
+    ck_assert_int_eq(key->kind == KEY_WORD || key->kind == KEY_NAME || key->kind == KEY_WORDS,
+                     key->words != NULL);
     ck_assert_int_eq(key->kind == KEY_SECTION || key->kind == KEY_ENTRIES ||
                          key->kind == KEY_SECRET || key->kind == KEY_HEADERS ||
                          key->kind == KEY_HEADER_RULES,
@@ -235,6 +236,8 @@ START_TEST(the_shipped_example_loads_with_everything_switched_on) {
     ck_assert_str_eq(shop->request.basic_password->bytes, "x");
     ck_assert_uint_eq(shop->expect.n_headers, 5);
     ck_assert_uint_eq(shop->expect.n_body, 4);
+    ck_assert_uint_eq(config->n_on_change, 1);
+    ck_assert_str_eq(config->on_change[0].command[0], "/bin/sh");
     config_unref(config);
 }
 END_TEST
@@ -336,6 +339,11 @@ static void surround(const struct key *key, enum key_place place, char *ret_text
                    ? "reports: [ { to: file, %s } ]\nsites: [ https://a/ ]\n"
                    : "reports: [ { to: stdout, %s } ]\nsites: [ https://a/ "
                      "]\n";
+        break;
+    case KEY_ON_CHANGE:
+        form = strcmp(name, "command") == 0
+                   ? "on_change: { %s }\nsites: [ https://a/ ]\n"
+                   : "on_change: [ { command: /bin/sh, %s } ]\nsites: [ https://a/ ]\n";
         break;
     case KEY_RESOLVER:
         form = "resolver: { %s }\nsites: [ https://a/ ]\n";
