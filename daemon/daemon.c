@@ -8,6 +8,7 @@
  * configuration that they began with, of which they hold a reference. */
 #include "daemon.h"
 
+#include "display.h"
 #include "engine.h"
 #include "herald.h"
 #include "judge.h"
@@ -54,6 +55,7 @@ struct daemon {
     struct on_change *on_change;
     struct keeper *keeper; /* NULL: states are not kept over a restart */
     struct herald *herald;
+    struct display *display;
     struct judge *judge;
     struct event *timer;
     struct signals *signals;
@@ -112,6 +114,7 @@ static void on_settled(const struct round *round, struct report *report, void *a
         engine_event(daemon->engine, report->site, report->config, &change);
         on_change_tell(daemon->on_change, report->site, &change);
     }
+    display_add(daemon->display, report, daemon->watched);
     keeper_touch(daemon->keeper);
 }
 
@@ -206,6 +209,7 @@ __attribute__((format(printf, 2, 3))) static void refuse(struct daemon *daemon, 
     const char *said = why != NULL ? why : "out of memory";
     log_error("reload refused, the old configuration stays: %s", said);
     herald_refused(daemon->herald, said);
+    display_refused(daemon->display);
     free(why);
 }
 
@@ -297,8 +301,10 @@ static int apply_next(void *arg) {
 static void on_reconfigured(const char *why_not, void *arg) {
     struct daemon *daemon = arg;
     if (why_not != NULL) {
+        display_rollback(daemon->display);
         refuse(daemon, "%s", why_not);
     } else {
+        display_commit(daemon->display, daemon->next.config, daemon->watched);
         const struct difference *difference = &daemon->difference;
         size_t n = daemon->next.config->n_sites;
         log_notice("reloaded: %zu site%s; %zu added, %zu removed, %zu changed", n,
@@ -357,6 +363,13 @@ static void on_read(struct reload_result *result, void *arg) {
                               : NULL;
     if (why_not != NULL) {
         refuse(daemon, "%s", why_not);
+        end_reload(daemon);
+        return;
+    }
+    char *why = NULL;
+    if (display_prepare(daemon->display, config, &why) != 0) {
+        refuse(daemon, "%s", why != NULL ? why : "out of memory");
+        free(why);
         end_reload(daemon);
         return;
     }
@@ -465,6 +478,17 @@ static int start_keeper(struct daemon *daemon, const struct config *config,
     return r;
 }
 
+static int start_display(struct daemon *daemon, const struct config *config) {
+    daemon->display = display_new(daemon->engine);
+    char *why = NULL;
+    int r = daemon->display == NULL ? -ENOMEM : display_prepare(daemon->display, config, &why);
+    if (r != 0) {
+        log_error("%s", why != NULL ? why : "out of memory");
+        free(why);
+    }
+    return r;
+}
+
 static int start(struct daemon *daemon, struct config *config, struct engine_trust *trust) {
     struct engine_options options = {
         .config = config,
@@ -498,6 +522,10 @@ static int start(struct daemon *daemon, struct config *config, struct engine_tru
         log_error("cannot start: %s", strerror(-r));
         return r;
     }
+    r = start_display(daemon, config);
+    if (r != 0) {
+        return r;
+    }
     nsec_t now = clock_now(); /* one reading: the first slot is due this very instant */
     daemon->schedule = schedule_new(now);
     daemon->judge = judge_new(daemon->engine, on_settled, daemon);
@@ -508,6 +536,7 @@ static int start(struct daemon *daemon, struct config *config, struct engine_tru
         log_error("out of memory");
         return -ENOMEM;
     }
+    display_commit(daemon->display, config, daemon->watched);
     return 0;
 }
 
@@ -520,6 +549,8 @@ static void clear(struct daemon *daemon) {
     keeper_free(daemon->keeper);
     herald_free(daemon->herald);
     on_change_free(daemon->on_change);
+    display_free(daemon->display);
+    daemon->display = NULL;
     engine_free(daemon->engine);
     reload_free(daemon->reload);
     config_unref(daemon->next.config);

@@ -332,6 +332,30 @@ nsec_t engine_silence(const struct engine *engine) {
     return engine->pulse != NULL ? pulse_silence(engine->pulse) : 0;
 }
 
+nsec_t engine_writer_lag(const struct engine *engine) {
+    return writer_lag(engine->writer);
+}
+
+bool engine_is_ready(const struct engine *engine) {
+    return writer_is_ready(engine->writer);
+}
+
+void engine_vitals(const struct engine *engine, struct vitals *vitals) {
+    vitals->control_lag = engine_control_lag(engine);
+    vitals->sampling_lag = engine_sampling_lag(engine);
+    vitals->writer_lag = engine_writer_lag(engine);
+    vitals->in_flight = 0;
+    for (unsigned i = 0; i < engine->n_samplers; i++) {
+        vitals->in_flight += sampler_in_flight(engine->samplers[i]);
+    }
+    vitals->max_in_flight = engine->config->max_in_flight;
+    vitals->running = engine->running;
+    vitals->waiting = queue_waiting(engine->queue);
+    vitals->unwritten = writer_unwritten(engine->writer);
+    vitals->lost = writer_lost(engine->writer);
+    vitals->ready = writer_is_ready(engine->writer);
+}
+
 uint64_t engine_samples(const struct engine *engine) {
     uint64_t sum = 0;
     for (unsigned i = 0; i < engine->n_samplers; i++) {

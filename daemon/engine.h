@@ -6,6 +6,7 @@
 #include "config/config.h"
 #include "report/change.h"
 #include "report/report.h"
+#include "report/vitals.h"
 #include "sampling/round.h"
 
 #include <stdbool.h>
@@ -94,9 +95,16 @@ uint64_t engine_unwritten(const struct engine *engine); /* records, once stopped
 /* The writer hangs in a write to a dead disk; engine_free() would wait for it, perhaps for ever. */
 bool engine_is_stuck(const struct engine *engine);
 
-/* How late the control loop, or the sampling loop that is latest, is (loop_lag()); for whoever looks on. */
+/* How late the control loop, the sampling loop that is latest, and the writer's are (loop_lag()); from any
+ * thread. A loop that hangs is later and later. */
 nsec_t engine_control_lag(const struct engine *engine);
 nsec_t engine_sampling_lag(const struct engine *engine);
+nsec_t engine_writer_lag(const struct engine *engine);
+bool engine_is_ready(
+    const struct engine *engine); /* every sink wrote its last record; any thread */
+
+/* What the engine knows of the daemon's own condition; the rest of `vitals` stays. */
+void engine_vitals(const struct engine *engine, struct vitals *vitals);
 
 /* Asks the sampling loops and the writer every `period`, on the control loop, whether they turn; once.
  * `on_beat`, if it is not NULL, is called there whenever all have answered since the last time. 0 or

@@ -5,7 +5,7 @@
  *   sample.c     `tallyd sample`: one round for each URL or site of the command line (sample_options.c,
  *                urls.c)
  *   daemon.c     `tallyd run`: the schedule, verdicts (watch.c), reload (reload.c), stop; states over
- *                a restart (keeper.c, state_file.c)
+ *                a restart (keeper.c, state_file.c); the status loop (status.c, display.c)
  *   demo.c       `tallyd demo`: the daemon on an origin of its own
  *   engine.c     what they share: the loops, the order of reports, the writer; sees every folder
  *   base/        clock, log, loop (thread + event base + mailbox), text from outside, URLs, patterns
@@ -13,7 +13,8 @@
  *   probe/       outcomes; a sample (follow.c) and its hops (http.c), by libcurl; what is asked, what
  *                came back, whether it will do; files of TLS; kept connections; the resolver
  *   sampling/    the schedule (pure); rounds; the sampling loop
- *   report/      tally, report, evidence, verdict, snapshot, the order of reports (all pure); records
+ *   report/      tally, report, evidence, verdict, snapshot, board, the order of reports (all pure);
+ *                records
  *   output/      formats (a file each), log files, sinks, the writer's loop
  *   service/     signals; the demo's origin
  *

@@ -218,6 +218,25 @@ bool watch_judge(struct watch_list *list, struct report *report, nsec_t began, n
     return true;
 }
 
+struct board_state watch_state(const struct watch_list *list, size_t i) {
+    const struct verdict *verdict = &list->watches[i].verdict;
+    return (struct board_state){
+        .state = verdict->state,
+        .level = (double)verdict->level / verdict_full(&list->config->sites[i].health),
+        .wall_since = list->watches[i].wall_since,
+    };
+}
+
+bool watch_find_state(const struct watch_list *list, const char *name,
+                      struct board_state *ret_state) {
+    const struct site *site = config_find(list->config, name);
+    if (site == NULL) {
+        return false;
+    }
+    *ret_state = watch_state(list, index_of(list, site));
+    return true;
+}
+
 uint64_t watch_round(const struct watch_list *list, const struct site *site) {
     return list->watches[index_of(list, site)].round;
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "config/config.h"
+#include "report/board.h"
 #include "report/change.h"
 #include "report/report.h"
 #include "report/snapshot.h"
@@ -43,6 +44,12 @@ struct watch_mark *watch_mark(struct watch_list *list, const char *name);
  * is in that state. */
 bool watch_judge(struct watch_list *list, struct report *report, nsec_t began, nsec_t wall_now,
                  struct change *ret_change);
+
+/* How the i-th site of its configuration is, for the board. */
+struct board_state watch_state(const struct watch_list *list, size_t i);
+/* The same of the site of that name; false: it is gone. */
+bool watch_find_state(const struct watch_list *list, const char *name,
+                      struct board_state *ret_state);
 
 /* The number of the site's last round, in this process or before; 0: it never had one. */
 uint64_t watch_round(const struct watch_list *list, const struct site *site);

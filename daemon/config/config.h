@@ -225,7 +225,8 @@ struct config {
     size_t n_resolver_servers;
     nsec_t resolver_timeout; /* of one try */
     unsigned resolver_tries;
-    unsigned max_in_flight; /* samples, over all workers */
+    const char *status_listen; /* as in base/endpoint.h; NULL: no status server */
+    unsigned max_in_flight;    /* samples, over all workers */
     unsigned workers;
     int64_t max_removed;    /* -1: not given */
     const char *state_file; /* absolute, or NULL: in systemd's state directory, if there is one */

@@ -106,7 +106,7 @@ static int fill_servers(struct draft *draft, struct config *config) {
 
 static int fill(struct draft *draft, struct config *config) {
     struct arena *arena = &config->private_->arena;
-    int r = key_store_fallbacks(KEY_TOP | KEY_RESOLVER, arena, config);
+    int r = key_store_fallbacks(KEY_TOP | KEY_RESOLVER | KEY_STATUS_SERVER, arena, config);
     if (r == 0) {
         draft_store(&draft->top, config);
         r = fill_servers(draft, config);

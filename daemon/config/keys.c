@@ -42,6 +42,8 @@ const char *key_place_name(enum key_place place) {
         return "where a secret belongs";
     case KEY_HEALTH:
         return "in health";
+    case KEY_STATUS_SERVER:
+        return "in status";
     case KEY_IN_RULE:
         return "in the rule of a header";
     case KEY_ON_CHANGE:

@@ -29,6 +29,7 @@ enum key_place {
     KEY_IN_RULE = 1 << 13,   /* a map that says what a header must be */
     KEY_HEALTH = 1 << 16,    /* how counts become a state */
     KEY_ON_CHANGE = 1 << 14, /* an entry of `on_change` */
+    KEY_STATUS_SERVER = 1 << 17,
 
     KEY_ALL_OF_SITE = KEY_SITE | KEY_EXPECT | KEY_REQUEST | KEY_BASIC | KEY_TLS | KEY_REDIRECTS |
                       KEY_BACKEND | KEY_HEALTH, /* what is stored into a struct site_form */

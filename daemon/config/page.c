@@ -11,9 +11,10 @@
 #include <string.h>
 
 /* A key of several places stands at the last of them. */
-static const enum key_place order[] = {
-    KEY_TOP,     KEY_SITE,   KEY_REQUEST, KEY_BASIC,  KEY_IN_SECRET, KEY_TLS,       KEY_REDIRECTS,
-    KEY_BACKEND, KEY_EXPECT, KEY_IN_RULE, KEY_HEALTH, KEY_REPORT,    KEY_ON_CHANGE, KEY_RESOLVER};
+static const enum key_place order[] = {KEY_TOP,       KEY_SITE,     KEY_REQUEST,      KEY_BASIC,
+                                       KEY_IN_SECRET, KEY_TLS,      KEY_REDIRECTS,    KEY_BACKEND,
+                                       KEY_EXPECT,    KEY_IN_RULE,  KEY_HEALTH,       KEY_REPORT,
+                                       KEY_ON_CHANGE, KEY_RESOLVER, KEY_STATUS_SERVER};
 enum { PLACES = sizeof order / sizeof order[0] };
 
 static const char *reload_name(enum key_reload reload) {

@@ -41,6 +41,7 @@ enum {
     RESERVED_FDS = 32, /* standard streams, configuration, certificates, libraries */
     LOOP_FDS = 3,      /* epoll, timer, mailbox */
     SINK_FDS = 1,
+    STATUS_FDS = 210, /* its loop, what listens, and twice as many connections as it serves */
     MULTI_FDS = 2,
     LOOKUP_FDS = 2,
     LOOKUPS_MOST = 64, /* of a worker at a time */
@@ -213,7 +214,8 @@ static struct load find_load(const struct config *config) {
 
 static uint64_t find_fds(const struct config *config, const struct load *load) {
     uint64_t loops = (uint64_t)config->workers + 2; /* control and writer */
-    return RESERVED_FDS + loops * LOOP_FDS + config->n_sinks * SINK_FDS + load->samples +
+    uint64_t status = config->status_listen != NULL ? STATUS_FDS : 0;
+    return RESERVED_FDS + loops * LOOP_FDS + config->n_sinks * SINK_FDS + status + load->samples +
            load->rounds * MULTI_FDS + load->lookups * LOOKUP_FDS + load->kept +
            load->kept_lanes * MULTI_FDS;
 }

@@ -117,6 +117,18 @@ const struct key keys[] = {
         .example = "{ tries: 3 }",
     },
     {
+        .name = "status",
+        .places = KEY_TOP,
+        .kind = KEY_SECTION,
+        .inside = KEY_STATUS_SERVER,
+        .field = NOWHERE,
+        .reload = KEY_AT_ONCE,
+        .help =
+            "Where the daemon tells how sites are: metrics, an API, pages, and `tallyd status`. "
+            "Without it nowhere.",
+        .example = "{ listen: \"127.0.0.1:9469\" }",
+    },
+    {
         .name = "max_in_flight",
         .places = KEY_TOP,
         .kind = KEY_INTEGER,
@@ -1061,6 +1073,21 @@ const struct key keys[] = {
         .reload = KEY_AT_ONCE,
         .help = "How often each server is asked.",
         .example = "3",
+    },
+    {
+        .name = "listen",
+        .places = KEY_STATUS_SERVER,
+        .kind = KEY_TEXT,
+        .field = CONFIG(status_listen),
+        .min = 1,
+        .max = 255,
+        .reload = KEY_AT_ONCE,
+        .check = value_check_endpoint,
+        .help =
+            "A loopback address and a port, or unix:/PATH of a socket for the group that tallyd "
+            "runs in (mode 0660). Nobody is asked for a password: everybody on the machine "
+            "reads an address.",
+        .example = "unix:/run/tallyd/status.sock",
     },
 };
 const size_t keys_n = sizeof keys / sizeof keys[0];

@@ -3,6 +3,8 @@
  * "0.0000000001s" do not and are refused rather than rounded. */
 #include "config/value.h"
 
+#include "base/endpoint.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -370,6 +372,11 @@ const char *value_check_host_name(const char *text) {
     return text[strspn(text, letters)] == '\0' && text[0] != '.' && strstr(text, "..") == NULL
                ? NULL
                : "is not a host name";
+}
+
+const char *value_check_endpoint(const char *text) {
+    struct endpoint endpoint;
+    return endpoint_parse(text, &endpoint);
 }
 
 const char *value_check_request_header(const char *name) {

@@ -51,6 +51,7 @@ const char *value_check_method(const char *text);
 const char *value_check_user(const char *text); /* of basic authentication */
 const char *value_check_credential(const char *text);
 const char *value_check_host_name(const char *text);
+const char *value_check_endpoint(const char *text);
 const char *value_check_request_header(const char *name);
 
 /* What may have been meant by a URL that is refused (a sentence in static storage); NULL: nothing

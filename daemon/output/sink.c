@@ -65,6 +65,7 @@ struct sink {
     const char *failing;    /* why records cannot be written just now; NULL: they can */
     bool broken;
     uint64_t lost_before; /* the backlog's count when it began to fail */
+    uint64_t lost_told;   /* of it, what `shared` knows */
 };
 
 static const char *sink_name(const struct sink *sink) {
@@ -309,7 +310,13 @@ static bool is_stalled(const struct sink *sink) {
 }
 
 /* Writes what it may. */
+static void tell_lost(struct sink *sink) {
+    atomic_fetch_add(&sink->shared->lost, sink->backlog.lost - sink->lost_told);
+    sink->lost_told = sink->backlog.lost;
+}
+
 static void work(struct sink *sink, bool ask_now) {
+    tell_lost(sink); /* also where nothing can be written */
     if (!sink_is_open(sink) || sink->broken || is_stalled(sink) ||
         evtimer_pending(sink->retry, NULL)) {
         return;
@@ -321,6 +328,7 @@ static void work(struct sink *sink, bool ask_now) {
         ask_now = false;
     }
     atomic_store(&sink->shared->busy_since, 0);
+    tell_lost(sink);
     if (r < 0) {
         handle_error(sink, -r);
     } else if (has_work(sink)) {

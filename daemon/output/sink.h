@@ -24,6 +24,7 @@ struct sink_shared {
     void *arg;
     atomic_uint failing;        /* sinks that cannot write just now */
     atomic_ullong unwritten;    /* records that wait, or were dropped without a statement of it */
+    atomic_ullong lost;         /* records that a sink did not write, and has stated or will */
     _Atomic(nsec_t) busy_since; /* in a system call that may block; 0: in none */
 };
 

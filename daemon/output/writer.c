@@ -454,6 +454,14 @@ static bool is_busy_for(const struct writer *writer, nsec_t duration) {
     return busy_since != 0 && clock_now() - busy_since >= duration;
 }
 
+uint64_t writer_lost(const struct writer *writer) {
+    return atomic_load(&writer->shared.lost);
+}
+
+nsec_t writer_lag(const struct writer *writer) {
+    return loop_lag(writer->loop);
+}
+
 bool writer_is_stuck(const struct writer *writer) {
     return is_busy_for(writer, STUCK_AFTER);
 }

@@ -49,6 +49,10 @@ void writer_drain(struct writer *writer, nsec_t limit, void (*done)(uint64_t unw
 /* How many records were posted and are not written yet, or never will be. */
 uint64_t writer_unwritten(const struct writer *writer);
 
+uint64_t writer_lost(
+    const struct writer *writer); /* records that are stated as lost, of all sinks; any thread */
+nsec_t writer_lag(const struct writer *writer); /* loop_lag() of its loop; any thread */
+
 /* Whether the writer's loop has been inside one write for over a second: a dead disk. Then writer_free()
  * would wait for it, perhaps for ever; a process that wants to end must do so without. */
 bool writer_is_stuck(const struct writer *writer);

@@ -198,6 +198,9 @@ int board_configure(struct board *board, struct config *config, const struct boa
     for (size_t i = 0; i < config->n_sites; i++) {
         carry_over(sites[i], config, &config->sites[i]);
         sites[i]->state = states != NULL ? states[i] : nothing_known;
+        if (!config->sites[i].enabled) {
+            sites[i]->state.state = STATE_PAUSED;
+        }
     }
     config_ref(config);
     let_go(board);
@@ -241,10 +244,11 @@ struct board_site *board_find(const struct board *board, const char *name) {
 
 /* ---- which is the worst ---- */
 
+const char *board_state_name(const struct board_site *site) {
+    return state_name(site->state.state);
+}
+
 unsigned board_rank(const struct board_site *site) {
-    if (!site->site->enabled) {
-        return BOARD_RANK_PAUSED;
-    }
     switch (site->state.state) {
     case STATE_DOWN:
         return 0;
@@ -252,17 +256,13 @@ unsigned board_rank(const struct board_site *site) {
         return 1;
     case STATE_UNKNOWN:
         return 2;
-    case STATE_PAUSED:
-        return BOARD_RANK_PAUSED;
     case STATE_UP:
+        return 3;
+    case STATE_PAUSED:
     case STATE_COUNT:
         break;
     }
-    return 3;
-}
-
-const char *board_state_name(const struct board_site *site) {
-    return site->site->enabled ? state_name(site->state.state) : "paused";
+    return BOARD_RANK_PAUSED;
 }
 
 static double failed_lately(const struct board_site *site) {

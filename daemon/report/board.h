@@ -94,9 +94,8 @@ void board_site_unref(struct board_site *site);
 /* The i-th of n_rounds; 0 is the last one. */
 const struct board_round *board_round(const struct board_site *site, unsigned i);
 
-/* "down", "degraded", "unknown", "up", or "paused" where the site is not enabled. */
 const char *board_state_name(const struct board_site *site);
-/* In that order, from 0; BOARD_RANK_PAUSED is the last. */
+/* How bad its state is: down, degraded, unknown, up, paused, from 0 to BOARD_RANK_PAUSED. */
 unsigned board_rank(const struct board_site *site);
 
 /* All sites, the worst first: by rank, then by what failed in their window, then in the order of the

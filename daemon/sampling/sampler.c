@@ -83,9 +83,14 @@ struct sampler {
     struct mail stop_mails[2]; /* by enum sampler_stop */
     _Atomic uint64_t ended;    /* samples; for whoever looks on */
     _Atomic uint64_t added;    /* to what was planned, by lookups */
+    atomic_uint shown;         /* in_flight */
 };
 
 static void pump(struct round_run *run);
+
+static void show_in_flight(struct sampler *sampler) {
+    atomic_store_explicit(&sampler->shown, sampler->in_flight, memory_order_relaxed);
+}
 
 /* ---- the line of rounds that wait for the loop's limit ---- */
 
@@ -292,6 +297,7 @@ static void on_sample_end(const struct probe_result *result, void *arg) {
     run->rows[index % run->n_rows].in_flight--;
     run->in_flight--;
     sampler->in_flight--;
+    show_in_flight(sampler);
     if (!run->ending) { /* else whoever ends them closes the round */
         if (may_start(run)) {
             wait_in_line(run); /* the place goes to the oldest that waits, perhaps itself */
@@ -351,6 +357,7 @@ static void start_sample(struct round_run *run, unsigned index) {
             row->in_flight++;
             run->in_flight++;
             sampler->in_flight++;
+            show_in_flight(sampler);
             return;
         }
         sample->address = SAMPLE_NO_ADDRESS;
@@ -693,6 +700,10 @@ nsec_t sampler_lag(const struct sampler *sampler) {
 
 struct loop *sampler_loop(const struct sampler *sampler) {
     return sampler->loop;
+}
+
+unsigned sampler_in_flight(const struct sampler *sampler) {
+    return atomic_load_explicit(&sampler->shown, memory_order_relaxed);
 }
 
 uint64_t sampler_ended(const struct sampler *sampler) {

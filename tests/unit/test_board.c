@@ -84,7 +84,7 @@ START_TEST(a_site_that_had_no_round_yet_is_unknown) {
     ck_assert_str_eq(site->site->name, "b");
     ck_assert_ptr_eq(board_find(board, "b"), site);
     ck_assert_ptr_null(board_find(board, "c"));
-    ck_assert_str_eq(board_state_name(site), "unknown");
+    ck_assert_str_eq(state_name(site->state.state), "unknown");
     ck_assert_ptr_null(site->last);
     ck_assert_uint_eq(site->n_rounds, 0);
     ck_assert_uint_eq(site->counts.rounds, 0);
@@ -126,7 +126,7 @@ START_TEST(reports_are_added_up) {
     ck_assert_uint_eq(counts->latency_buckets[REPORT_LATENCY_BOUNDS], 24);
     ck_assert_uint_eq(counts->phases[PHASE_TLS].n, 6);
     ck_assert_int_eq(counts->phases[PHASE_TLS].sum, 21);
-    ck_assert_str_eq(board_state_name(site), "degraded");
+    ck_assert_str_eq(state_name(site->state.state), "degraded");
     ck_assert_uint_eq(site->last->round, 3);
     ck_assert_uint_eq(board_find(board, "b")->counts.rounds, 0);
 }
@@ -219,7 +219,7 @@ START_TEST(sites_that_stay_keep_what_is_known_and_others_go) {
     ck_assert_uint_eq(site->site->samples, 7);
     ck_assert_uint_eq(site->n_rounds, 1);
     ck_assert_ptr_nonnull(site->last);
-    ck_assert_str_eq(board_state_name(site), "down"); /* as it was told */
+    ck_assert_str_eq(state_name(site->state.state), "down"); /* as it was told */
 }
 END_TEST
 
@@ -231,11 +231,11 @@ START_TEST(a_site_that_asks_something_else_keeps_its_counts_alone) {
     ck_assert_uint_eq(site->counts.planned, 10);
     ck_assert_uint_eq(site->n_rounds, 0);
     ck_assert_ptr_null(site->last);
-    ck_assert_str_eq(board_state_name(site), "unknown");
+    ck_assert_str_eq(state_name(site->state.state), "unknown");
     add(late, &up); /* that began before */
     ck_assert_uint_eq(site->counts.planned, 20);
     ck_assert_uint_eq(site->n_rounds, 0);
-    ck_assert_str_eq(board_state_name(site), "unknown");
+    ck_assert_str_eq(state_name(site->state.state), "unknown");
 }
 END_TEST
 
@@ -281,7 +281,7 @@ START_TEST(the_worst_comes_first) {
     for (size_t i = 0; i < 6; i++) {
         ck_assert_str_eq(sites[i]->site->name, names[i]);
     }
-    ck_assert_str_eq(board_state_name(sites[5]), "paused");
+    ck_assert_str_eq(state_name(sites[5]->state.state), "paused");
     ck_assert_uint_eq(board_rank(sites[5]), BOARD_RANK_PAUSED);
 }
 END_TEST

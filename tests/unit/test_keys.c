@@ -12,10 +12,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const enum key_place places[] = {KEY_TOP,       KEY_INCLUDED, KEY_DEFAULTS,  KEY_SITE,
-                                        KEY_RESOLVER,  KEY_REPORT,   KEY_EXPECT,    KEY_REQUEST,
-                                        KEY_BASIC,     KEY_TLS,      KEY_REDIRECTS, KEY_BACKEND,
-                                        KEY_IN_SECRET, KEY_IN_RULE,  KEY_HEALTH,    KEY_ON_CHANGE};
+static const enum key_place places[] = {
+    KEY_TOP,       KEY_INCLUDED, KEY_DEFAULTS, KEY_SITE,      KEY_RESOLVER,     KEY_REPORT,
+    KEY_EXPECT,    KEY_REQUEST,  KEY_BASIC,    KEY_TLS,       KEY_REDIRECTS,    KEY_BACKEND,
+    KEY_IN_SECRET, KEY_IN_RULE,  KEY_HEALTH,   KEY_ON_CHANGE, KEY_STATUS_SERVER};
 enum { PLACES = sizeof places / sizeof places[0] };
 
 START_TEST(every_row_is_whole) {
@@ -344,6 +344,9 @@ static void surround(const struct key *key, enum key_place place, char *ret_text
         form = strcmp(name, "command") == 0
                    ? "on_change: { %s }\nsites: [ https://a/ ]\n"
                    : "on_change: [ { command: /bin/sh, %s } ]\nsites: [ https://a/ ]\n";
+        break;
+    case KEY_STATUS_SERVER:
+        form = "status: { %s }\nsites: [ https://a/ ]\n";
         break;
     case KEY_RESOLVER:
         form = "resolver: { %s }\nsites: [ https://a/ ]\n";

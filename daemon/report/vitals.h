@@ -1,0 +1,27 @@
+/* How the daemon itself is: plain numbers, gathered where they are known and told as a whole. */
+#pragma once
+
+#include "base/clock.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct vitals {
+    nsec_t wall_started;
+    nsec_t control_lag, sampling_lag,
+        writer_lag;                    /* how late the loops are; of several the latest */
+    unsigned in_flight, max_in_flight; /* samples */
+    unsigned running;                  /* rounds */
+    uint64_t waiting;                  /* reports that are closed, and not in their turn */
+    uint64_t unwritten;                /* records that were sent to the writer */
+    uint64_t lost;                     /* records that no log has, each sink's */
+    bool ready;                        /* every sink wrote its last record */
+    uint64_t reloads, reloads_refused;
+    bool reload_refused;  /* the last one */
+    nsec_t wall_reloaded; /* when the configuration in force was taken into use */
+
+    /* of the process; 0: not known */
+    uint64_t open_fds, max_fds;
+    uint64_t resident_bytes, virtual_bytes;
+    nsec_t cpu;
+};
