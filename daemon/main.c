@@ -4,6 +4,7 @@
  *   main.c       which subcommand, its arguments
  *   sample.c     `tallyd sample`: one round for each URL or site of the command line (sample_options.c,
  *                urls.c)
+ *   checker.c    `tallyd check`: what a configuration costs, and what its sites' health will be like
  *   daemon.c     `tallyd run`: the schedule, verdicts (watch.c), reload (reload.c), stop; states over
  *                a restart (keeper.c, state_file.c); the status loop (status.c, display.c)
  *   demo.c       `tallyd demo`: the daemon on an origin of its own
@@ -21,14 +22,13 @@
  * Data moves down that list: a slot of the schedule becomes a round, which a sampling loop fills with
  * samples; the closed round becomes a report, gets its verdict and its place in the order, and leaves
  * for the writer. Each folder includes only itself and those above it. */
+#include "checker.h"
 #include "daemon.h"
 #include "demo.h"
-#include "engine.h"
 #include "sample.h"
 
 #include "base/log.h"
 #include "base/loop.h"
-#include "config/plan.h"
 #include "probe/probe.h"
 #include "service/signals.h"
 
@@ -44,7 +44,6 @@
 #include <unistd.h>
 
 enum { EXIT_OK = 0, EXIT_USAGE = 2, EXIT_FAILED = 3 };
-enum { PLAN_SITES_MOST = 20 };
 
 static void usage(FILE *to) {
     fputs("usage: tallyd COMMAND [ARGUMENT]...\n"
@@ -56,55 +55,6 @@ static void usage(FILE *to) {
           "\n"
           "tallyd COMMAND --help says more; tallyd --version.\n",
           to);
-}
-
-static uint64_t fd_limit(void) {
-    struct rlimit limit;
-    return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 1024;
-}
-
-static int check(const char *path) {
-    signals_release();
-    struct config *config = NULL;
-    struct config_messages messages = {0};
-    struct engine_trust trust;
-    int status = EXIT_USAGE;
-    int r = config_load(path, &messages, &config);
-    config_messages_print(&messages, stderr);
-    config_messages_clear(&messages);
-    if (r != 0) {
-        return EXIT_USAGE;
-    }
-    if (engine_trust_load(config, 1, &trust) != 0) {
-        log_error("out of memory");
-    } else {
-        if (engine_trust_judge(&trust, NULL)) {
-            plan_print_obstacles(config, stderr);
-            plan_print(config, PLAN_SITES_MOST, fd_limit(), stdout);
-            status = EXIT_OK;
-        }
-        engine_trust_clear(&trust);
-    }
-    config_unref(config);
-    return status;
-}
-
-/* The names alone, for shells that complete them. */
-static int check_names(const char *path) {
-    signals_release();
-    struct config *config = NULL;
-    struct config_messages messages = {0};
-    int r = config_load(path, &messages, &config);
-    config_messages_print(&messages, stderr);
-    config_messages_clear(&messages);
-    if (r != 0) {
-        return EXIT_USAGE;
-    }
-    for (size_t i = 0; i < config->n_sites; i++) {
-        puts(config->sites[i].name);
-    }
-    config_unref(config);
-    return EXIT_OK;
 }
 
 /* `run` and `check` take the same arguments, but that `check` has --names (`names` is not NULL). */
@@ -165,7 +115,8 @@ static const char check_help[] =
     "\n"
     "Reads FILE as `tallyd run` would and starts nothing. Says everything that is\n"
     "wrong with it, or what it will cost: requests, bytes, log, descriptors, memory,\n"
-    "and how long a report can wait.\n"
+    "and how long a report can wait; and of its sites how soon they will be found\n"
+    "degraded, and how often for nothing.\n"
     "\n"
     "  -c, --config FILE  the configuration\n"
     "      --names        print the names of its sites instead, one a line\n"
@@ -188,7 +139,7 @@ static int dispatch(int argc, char **argv) {
         return with_config(argc - 1, argv + 1, run_help, daemon_run, NULL);
     }
     if (strcmp(command, "check") == 0) {
-        return with_config(argc - 1, argv + 1, check_help, check, check_names);
+        return with_config(argc - 1, argv + 1, check_help, checker_run, checker_names);
     }
     if (strcmp(command, "demo") == 0) {
         return demo_main(argc - 1, argv + 1);

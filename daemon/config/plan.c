@@ -63,7 +63,7 @@ static const char each_assumption[] =
 
 /* What one site, or all together, cost. Rates are a day's, for whole numbers. */
 struct cost {
-    double samples_a_second;
+    double samples_a_second, handshakes_a_second;
     double requests, bytes, log_bytes; /* a day */
 };
 
@@ -113,6 +113,8 @@ static struct cost site_cost(const struct config *config, const struct site *sit
     double requests = rounds * site->samples * (1 + site->redirects.follow);
     struct cost cost = {
         .samples_a_second = site->samples / ((double)site->interval / NSEC_PER_SEC),
+        .handshakes_a_second = (site->redirects.follow + (site->url.tls ? 1 : 0)) *
+                               (site->samples / ((double)site->interval / NSEC_PER_SEC)),
         .requests = requests,
         .bytes = requests * request_bytes,
     };
@@ -314,7 +316,8 @@ static void print_site(const struct config *config, const struct site *site, FIL
     fputc('\n', to);
 }
 
-static void print_sites(const struct config *config, size_t most_sites, FILE *to) {
+/* What all of them cost together. */
+static struct cost print_sites(const struct config *config, size_t most_sites, FILE *to) {
     struct cost total = {0};
     fprintf(to, "%-*s %9s %9s %10s %13s %10s %10s\n", NAME_COLUMNS, "site", "interval", "deadline",
             "samples/s", "requests/day", "bytes/day", "log/day");
@@ -326,6 +329,7 @@ static void print_sites(const struct config *config, size_t most_sites, FILE *to
         if (site->enabled) {
             struct cost cost = site_cost(config, site);
             total.samples_a_second += cost.samples_a_second;
+            total.handshakes_a_second += cost.handshakes_a_second;
             total.requests += cost.requests;
             total.bytes += cost.bytes;
             total.log_bytes += cost.log_bytes;
@@ -337,6 +341,7 @@ static void print_sites(const struct config *config, size_t most_sites, FILE *to
     fprintf(to, "%-*s %9s %9s", NAME_COLUMNS, "total", "", "");
     print_costs(&total, to);
     fputs("\n\n", to);
+    return total;
 }
 
 /* A ring, and who holds up its reports the longest. */
@@ -395,7 +400,7 @@ void plan_print(const struct config *config, size_t most_sites, uint64_t fd_limi
     struct load load = find_load(config);
     uint64_t fds = find_fds(config, &load);
     char memory[VALUE_TEXT_SIZE];
-    print_sites(config, most_sites, to);
+    struct cost total = print_sites(config, most_sites, to);
     print_rings(config, to);
     fprintf(to, "sites        %zu, %" PRIu64 " enabled, in %zu ring%s\n", config->n_sites,
             load.enabled, config->n_rings, config->n_rings == 1 ? "" : "s");
@@ -405,6 +410,7 @@ void plan_print(const struct config *config, size_t most_sites, uint64_t fd_limi
     } else if (load.wanted > load.samples) {
         fprintf(to, " (max_in_flight; %" PRIu64 " if every site hung)", load.wanted);
     }
+    fprintf(to, "\nhandshakes   %.3f a second over TLS at the most", total.handshakes_a_second);
     if (load.kept_sites > 0) {
         fprintf(to, "\nkept         %" PRIu64 " connections at the most, of %" PRIu64 " site%s",
                 load.kept, load.kept_sites, load.kept_sites == 1 ? "" : "s");

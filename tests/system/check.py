@@ -31,6 +31,42 @@ def a_good_file_gives_a_plan_on_stdout_and_status_0(lab):
 
 
 @case
+def the_page_tells_how_soon_a_bad_backend_is_found_and_false_alarms(lab):
+    _, done = check(lab, GOOD + "  - http://127.0.0.2/\n  - {name: idle, url: 'http://d/', "
+                                "enabled: no}\n  - {name: soon, url: 'http://c/', "
+                                "health: {degraded_at: 1}}\n")
+    assert done.status == 0, done
+    rows = [line.split() for line in done.out.splitlines()[-12:]]
+    row = next(row for row in rows if row[-3:] == ["and", "1", "more"])
+    # 20 samples a minute: the table of the design
+    assert row[:6] == ["20", "1m", "2/2", "2/3", "4/6", "7/15"], done.out
+    assert row[7:10] == ["0.00034", "5.6", "http://127.0.0.1/"], done.out
+    assert [row[:2] for row in rows if row[-1:] == ["shop"]] == [["50", "1m"]], done.out
+    soon = next(row for row in rows if row[-1:] == ["soon"])
+    assert float(soon[8]) > 100, done.out
+    assert not any(row[-1:] == ["idle"] for row in rows), done.out
+    total = next(row for row in rows if row[:1] == ["total"])
+    assert abs(float(total[2]) - (2 * 5.57 + 0.75 + float(soon[8]))) <= 1, done.out
+
+
+@case
+def a_hundred_thousand_sites_are_worked_out_once(lab):
+    sites = "".join(f"  - http://127.0.0.1/{i}\n" for i in range(100000))
+    _, done = check(lab, "sites:\n" + sites)
+    assert done.status == 0 and "http://127.0.0.1/0 and 99999 more\n" in done.out, done
+
+
+@case
+def more_kinds_of_sites_than_have_room_are_counted(lab):
+    sites = "".join(f"  - {{ url: 'http://127.0.0.1/{i}', samples: {i // 2 + 1} }}\n"
+                    for i in range(50))
+    _, done = check(lab, "sites:\n" + sites)
+    assert done.status == 0 and "and 10 more sites, with settings of yet other" in done.out, done
+    assert "http://127.0.0.1/38 and 1 more\n" in done.out, done
+    assert "http://127.0.0.1/40 " not in done.out.split("false alarms/year")[1], done
+
+
+@case
 def the_names_of_all_sites_are_told_in_their_order(lab):
     path = lab.write("tallyd.yaml", GOOD + "  - { name: off and on, url: 'http://a/', "
                                            "enabled: no }\n")

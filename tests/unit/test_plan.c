@@ -64,6 +64,7 @@ START_TEST(the_page_is_as_it_was_agreed) {
         "\n"
         "sites        4, 3 enabled, in 2 rings\n"
         "in flight    11 samples at the most\n"
+        "handshakes   5.017 a second over TLS at the most\n"
         "descriptors  68 at the most, of 1024\n"
         "memory       19.2 MB at the most; about 151 MB more while logs cannot be written\n";
     ck_assert_msg(strncmp(text, page, strlen(page)) == 0, "%s", text);
@@ -178,6 +179,18 @@ START_TEST(a_redirect_is_a_request_more) {
 }
 END_TEST
 
+START_TEST(handshakes_are_counted_with_those_of_redirects) {
+    assert_shows("sites: [ http://a/, http://b/ ]\n", "handshakes   0.000 a second");
+    assert_shows("sites: [ https://a/, http://b/ ]\n", "handshakes   0.333 a second");
+    assert_shows("sites: [ { url: https://a/, redirects: { follow: 2 } } ]\n",
+                 "handshakes   1.000 a second");
+    assert_shows("sites: [ { url: http://a/, redirects: { follow: 2 } } ]\n",
+                 "handshakes   0.667 a second"); /* they may lead to https */
+    assert_shows("sites: [ http://b/, { url: https://a/, enabled: no } ]\n",
+                 "handshakes   0.000 a second");
+}
+END_TEST
+
 START_TEST(what_is_sent_is_counted) {
     /* 28,800 x (82,944 + 9 + 10,000 + 1 + 4 + 4,000) */
     char text[16384];
@@ -278,6 +291,7 @@ int main(void) {
     tcase_add_test(tests, nothing_enabled_costs_nothing);
     tcase_add_test(tests, a_log_that_cannot_be_written_is_told);
     tcase_add_test(tests, a_redirect_is_a_request_more);
+    tcase_add_test(tests, handshakes_are_counted_with_those_of_redirects);
     tcase_add_test(tests, what_is_sent_is_counted);
     tcase_add_test(tests, a_body_that_is_looked_at_is_held_by_each_sample_in_flight);
     tcase_add_test(tests, kept_connections_hold_their_descriptors);
