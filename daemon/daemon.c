@@ -92,10 +92,11 @@ static void begin_due(struct daemon *daemon) {
             .skipped = slot.skipped,
             .first = slot.first,
             .due = slot.due,
+            .entry = slot.entry,
         };
         if (engine_begin(daemon->engine, &begin) != 0) {
             log_error("%s: out of memory: round %" PRIu64 " is lost", site->name, slot.number);
-            schedule_done(daemon->schedule, site->name, now);
+            schedule_done(daemon->schedule, slot.entry, now);
         }
     }
     arm(daemon);
@@ -122,7 +123,7 @@ static bool on_closed(struct round *round, struct report *report, void *arg) {
     struct daemon *daemon = arg;
     nsec_t now = clock_now();
     bool kept = report != NULL && judge_close(daemon->judge, round, report);
-    schedule_done(daemon->schedule, round->site->name, now);
+    schedule_done(daemon->schedule, round->entry, now);
     begin_due(daemon);
     return kept;
 }

@@ -178,6 +178,7 @@ int engine_begin(struct engine *engine, const struct engine_begin *begin) {
     round->skipped = begin->skipped;
     round->first = begin->first;
     round->due = begin->due;
+    round->entry = begin->entry;
     engine->running++;
     sampler_begin(sampler_of(engine, begin->site), round);
     return 0;

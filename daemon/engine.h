@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 struct engine;
+struct schedule_entry;
 struct tls_set;
 
 /* CA bundles and client certificates, a set for each sampling loop. May be loaded on any thread. */
@@ -57,6 +58,7 @@ struct engine_begin {
     uint64_t number, skipped;
     bool first;
     nsec_t due;
+    struct schedule_entry *entry; /* NULL: no schedule begins it */
 };
 /* 0; -ENOMEM: it does not begin. */
 int engine_begin(struct engine *engine, const struct engine_begin *begin);

@@ -33,18 +33,21 @@ struct round_signs {
     bool silent;        /* the lookup failed, and no DNS server says anything at all */
 };
 
+struct schedule_entry; /* schedule.h */
+
 struct round {
     struct mail mail; /* first: how it travels */
 
     /* set by whoever orders the round */
     struct config *config; /* a reference; the configuration that it began with */
     const struct site *site;
-    uint64_t number;  /* per site, from 1 */
-    bool first;       /* the extra round of a new site with a long interval */
-    uint64_t skipped; /* slots passed over since the site's last round */
-    nsec_t due;       /* its slot */
-    void *ticket;     /* the report queue's; not touched by the sampler */
-    void *owner;      /* the control loop's; not touched by the sampler */
+    uint64_t number;              /* per site, from 1 */
+    bool first;                   /* the extra round of a new site with a long interval */
+    uint64_t skipped;             /* slots passed over since the site's last round */
+    nsec_t due;                   /* its slot */
+    struct schedule_entry *entry; /* the schedule's, or NULL; not touched by the sampler */
+    void *ticket;                 /* the report queue's; not touched by the sampler */
+    void *owner;                  /* the control loop's; not touched by the sampler */
 
     /* set by the sampler; complete once closed */
     nsec_t began; /* the sampler's stamp: began - due is how late it was */

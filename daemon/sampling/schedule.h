@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 struct schedule;
+struct schedule_entry; /* what the schedule knows of a site */
 
 /* A site as the schedule knows it. `name` is borrowed only during the call. */
 struct schedule_site {
@@ -29,6 +30,8 @@ struct schedule_slot {
                          on over a reload */
     uint64_t skipped; /* slots of this site passed over since its last round */
     bool first;       /* the extra first round of a site with a long interval: belongs to no slot */
+    struct schedule_entry
+        *entry; /* for schedule_done(); valid until then, whatever is set meanwhile */
 };
 
 struct schedule *schedule_new(nsec_t t0); /* NULL: out of memory */
@@ -50,9 +53,8 @@ bool schedule_next(const struct schedule *schedule, nsec_t *ret_at);
  * until schedule_done(). */
 bool schedule_take(struct schedule *schedule, nsec_t now, struct schedule_slot *ret_slot);
 
-/* The site's round has closed. By name, as a reload may have come between; a name that is gone is
- * fine. */
-void schedule_done(struct schedule *schedule, const char *name, nsec_t now);
+/* The round that schedule_take() gave has closed; once for each. */
+void schedule_done(struct schedule *schedule, struct schedule_entry *entry, nsec_t now);
 
 /* For `check`, tests and the status page: the site's phase, in [0, interval). */
 nsec_t schedule_phase(const struct schedule *schedule, size_t site);

@@ -135,7 +135,7 @@ START_TEST(sites_begin_in_the_order_of_the_configuration) {
         ck_assert_uint_eq(slot.site, i);
         ck_assert_int_eq(slot.due, 7 * SEC + (nsec_t)i * 200 * MSEC);
         ck_assert_uint_eq(slot.number, 1);
-        schedule_done(schedule, sites.name[i], now);
+        schedule_done(schedule, slot.entry, now);
     }
     schedule_free(schedule);
 
@@ -164,7 +164,7 @@ START_TEST(a_day_of_10000_sites_has_exactly_its_slots) {
         struct schedule_slot slot;
         while (schedule_take(schedule, now, &slot)) {
             wrong += slot.due != now || slot.skipped != 0 || slot.first;
-            schedule_done(schedule, sites.name[slot.site], now);
+            schedule_done(schedule, slot.entry, now);
             rounds++;
         }
     }
@@ -191,7 +191,7 @@ START_TEST(a_loop_that_is_always_late_does_not_drift) {
             ck_assert_int_eq(slot.due,
                              12345 + schedule_phase(schedule, slot.site) + k * 1000000007);
             ck_assert_uint_eq(slot.skipped, 0);
-            schedule_done(schedule, sites.name[slot.site], now);
+            schedule_done(schedule, slot.entry, now);
         }
     }
     schedule_free(schedule);
@@ -225,14 +225,14 @@ START_TEST(a_round_that_outlives_its_slot_delays_the_next_one_or_costs_it) {
         struct schedule_site site = site_of("a", 60 * SEC, 0);
         struct schedule *schedule = schedule_new(0);
         ck_assert_int_eq(schedule_set(schedule, &site, 1, 0), 0);
-        taken(schedule, 0);
+        struct schedule_slot slot = taken(schedule, 0);
         assert_none(schedule, 60 * SEC);
         nsec_t at;
         ck_assert(!schedule_next(schedule, &at)); /* nothing to wake up for */
-        schedule_done(schedule, "a", 90 * SEC + more);
+        schedule_done(schedule, slot.entry, 90 * SEC + more);
         ck_assert_int_le(next_at(schedule), 90 * SEC);
         if (more == 0) {
-            struct schedule_slot slot = taken(schedule, 90 * SEC);
+            slot = taken(schedule, 90 * SEC);
             ck_assert_int_eq(slot.due, 60 * SEC);
             ck_assert_uint_eq(slot.skipped, 0);
         } else {
@@ -252,9 +252,10 @@ static struct {
     struct schedule *schedule;
     struct sites sites;
     nsec_t now;
-    nsec_t resumed;        /* when the latest stop ended */
-    nsec_t end[JUMPERS];   /* of the round in flight; 0: none */
-    nsec_t begun[JUMPERS]; /* the latest slot that began, and 1; 0: none */
+    nsec_t resumed;                        /* when the latest stop ended */
+    nsec_t end[JUMPERS];                   /* of the round in flight; 0: none */
+    struct schedule_entry *entry[JUMPERS]; /* of that */
+    nsec_t begun[JUMPERS];                 /* the latest slot that began, and 1; 0: none */
     nsec_t starts[STARTS_MOST];
     size_t n_starts;
     nsec_t last_late; /* the last start that was later than 50 ms */
@@ -266,7 +267,7 @@ static void jump_turn(void) {
     for (size_t i = 0; i < JUMPERS; i++) {
         if (jump.end[i] != 0 && jump.end[i] <= jump.now) {
             jump.end[i] = 0;
-            schedule_done(jump.schedule, jump.sites.name[i], jump.now);
+            schedule_done(jump.schedule, jump.entry[i], jump.now);
         }
     }
     struct schedule_slot slot;
@@ -281,6 +282,7 @@ static void jump_turn(void) {
             jump.last_late = jump.now;
         }
         jump.end[slot.site] = jump.now + SEC;
+        jump.entry[slot.site] = slot.entry;
         jump.begun[slot.site] = slot.due + 1;
         jump.starts[jump.n_starts++] = jump.now;
         jump.skipped += slot.skipped;
@@ -441,7 +443,7 @@ START_TEST(a_new_site_with_a_long_interval_has_a_first_round_within_a_minute) {
             ck_assert_int_eq(now, 1000 * SEC + phase);
             ck_assert_uint_eq(slot.number, phase > 60 * SEC ? 2 : 1);
         }
-        schedule_done(schedule, sites.name[slot.site], now);
+        schedule_done(schedule, slot.entry, now);
         starts[n++] = now;
     }
     ck_assert_uint_eq(firsts, 98); /* phases 0 and 36 s need none */
@@ -467,8 +469,7 @@ START_TEST(at_a_reload_only_the_new_site_has_a_first_round) {
     struct schedule_site sites[] = {site_of("old", 3600 * SEC, 0), site_of("new", 3600 * SEC, 0)};
     struct schedule *schedule = schedule_new(0);
     ck_assert_int_eq(schedule_set(schedule, sites, 1, 0), 0);
-    taken(schedule, 0);
-    schedule_done(schedule, "old", SEC);
+    schedule_done(schedule, taken(schedule, 0).entry, SEC);
     ck_assert_int_eq(schedule_set(schedule, sites, 2, 100 * SEC), 0);
     ck_assert_int_eq(schedule_phase(schedule, 1), 1800 * SEC);
     ck_assert_int_eq(next_at(schedule), 130 * SEC);
@@ -476,7 +477,7 @@ START_TEST(at_a_reload_only_the_new_site_has_a_first_round) {
     ck_assert(slot.first && slot.site == 1);
     /* a reload while it is in flight does not bring another */
     ck_assert_int_eq(schedule_set(schedule, sites, 2, 131 * SEC), 0);
-    schedule_done(schedule, "new", 132 * SEC);
+    schedule_done(schedule, slot.entry, 132 * SEC);
     ck_assert_int_eq(next_at(schedule), 1800 * SEC);
     /* nor does another interval: it has been sampled */
     sites[1].interval = 7200 * SEC;
@@ -492,19 +493,19 @@ START_TEST(after_a_restart_the_numbers_go_on_and_only_new_sites_have_a_first_rou
     struct schedule *schedule = schedule_new(0);
     sites[1].number = 41;
     ck_assert_int_eq(schedule_set(schedule, sites, 2, 0), 0);
-    ck_assert_uint_eq(taken(schedule, 0).number, 1);
-    schedule_done(schedule, "new", SEC);
+    struct schedule_slot slot = taken(schedule, 0);
+    ck_assert_uint_eq(slot.number, 1);
+    schedule_done(schedule, slot.entry, SEC);
     ck_assert_int_eq(next_at(schedule),
                      1800 * SEC); /* an even phase, and its slot, no extra round */
-    struct schedule_slot slot = taken(schedule, 1800 * SEC);
+    slot = taken(schedule, 1800 * SEC);
     ck_assert_uint_eq(slot.number, 42);
     ck_assert(!slot.first && slot.skipped == 0);
-    schedule_done(schedule, "old", 1801 * SEC);
+    schedule_done(schedule, slot.entry, 1801 * SEC);
     /* at a reload it counts no more: the schedule knows better */
     sites[1].number = 7;
     ck_assert_int_eq(schedule_set(schedule, sites, 2, 1900 * SEC), 0);
-    taken(schedule, 3600 * SEC);
-    schedule_done(schedule, "new", 3601 * SEC);
+    schedule_done(schedule, taken(schedule, 3600 * SEC).entry, 3601 * SEC);
     ck_assert_uint_eq(taken(schedule, 5400 * SEC).number, 43);
     schedule_free(schedule);
 }
@@ -539,7 +540,7 @@ START_TEST(a_first_round_whose_turn_would_come_after_its_slot_is_given_up) {
             firsts += slot.first;
             wrong += slot.first && now >= due;
             late += !slot.first && slot.due >= resumed && now != slot.due;
-            schedule_done(schedule, sites.name[slot.site], now);
+            schedule_done(schedule, slot.entry, now);
         }
         now = next_at(schedule);
     }
@@ -737,19 +738,20 @@ START_TEST(another_interval_waits_for_the_round_in_flight_and_counts_on) {
     struct schedule_site site = site_of("a", 60 * SEC, 0);
     struct schedule *schedule = schedule_new(0);
     ck_assert_int_eq(schedule_set(schedule, &site, 1, 0), 0);
-    ck_assert_uint_eq(taken(schedule, 0).number, 1);
+    struct schedule_slot slot = taken(schedule, 0);
+    ck_assert_uint_eq(slot.number, 1);
     site.interval = 10 * SEC;
     ck_assert_int_eq(schedule_set(schedule, &site, 1, 5 * SEC), 0);
     assert_none(schedule, 10 * SEC);
-    schedule_done(schedule, "a", 12 * SEC);
-    struct schedule_slot slot = taken(schedule, 12 * SEC);
+    schedule_done(schedule, slot.entry, 12 * SEC);
+    slot = taken(schedule, 12 * SEC);
     ck_assert_int_eq(slot.due, 10 * SEC);
     ck_assert_uint_eq(slot.number, 2);
     ck_assert_uint_eq(slot.skipped, 0);
     /* slots of the old interval that were waiting for a round in flight are skipped */
     site.interval = 7 * SEC;
     ck_assert_int_eq(schedule_set(schedule, &site, 1, 41 * SEC), 0); /* 20, 30, 40 */
-    schedule_done(schedule, "a", 42 * SEC);
+    schedule_done(schedule, slot.entry, 42 * SEC);
     slot = taken(schedule, 42 * SEC);
     ck_assert_int_eq(slot.due, 42 * SEC);
     ck_assert_uint_eq(slot.number, 3);
@@ -762,18 +764,18 @@ START_TEST(a_site_that_comes_back_waits_for_its_old_round) {
     struct schedule_site site = site_of("a", 10 * SEC, 0);
     struct schedule *schedule = schedule_new(0);
     ck_assert_int_eq(schedule_set(schedule, &site, 1, 0), 0);
-    taken(schedule, 0);
+    struct schedule_slot slot = taken(schedule, 0);
     ck_assert_int_eq(schedule_set(schedule, NULL, 0, SEC), 0);
     nsec_t at;
     ck_assert(!schedule_next(schedule, &at));
     ck_assert_int_eq(schedule_set(schedule, &site, 1, 2 * SEC), 0);
     assert_none(schedule, 10 * SEC);
-    schedule_done(schedule, "a", 11 * SEC);
-    ck_assert_uint_eq(taken(schedule, 11 * SEC).number, 2);
+    schedule_done(schedule, slot.entry, 11 * SEC);
+    slot = taken(schedule, 11 * SEC);
+    ck_assert_uint_eq(slot.number, 2);
     /* gone for good, its round comes home and is forgotten */
     ck_assert_int_eq(schedule_set(schedule, NULL, 0, 12 * SEC), 0);
-    schedule_done(schedule, "a", 13 * SEC);
-    schedule_done(schedule, "a", 13 * SEC);
+    schedule_done(schedule, slot.entry, 13 * SEC);
     ck_assert_int_eq(schedule_set(schedule, &site, 1, 15 * SEC), 0);
     ck_assert_uint_eq(taken(schedule, 20 * SEC).number, 1);
     schedule_free(schedule);
@@ -789,6 +791,7 @@ struct model_site {
     bool listed;
     bool in_flight;
     nsec_t end; /* of the round in flight */
+    struct schedule_entry *entry;
     nsec_t interval;
     nsec_t slot;      /* the first slot that has neither begun nor been told as skipped */
     uint64_t carried; /* slots of an older interval that were passed over */
@@ -873,7 +876,7 @@ static void model_end_rounds(void) {
                 site->number = 0;
                 site->carried = 0;
             }
-            schedule_done(model.schedule, site->name, model.now);
+            schedule_done(model.schedule, site->entry, model.now);
         }
     }
 }
@@ -905,6 +908,7 @@ static void model_begin(const struct schedule_slot *slot, bool calm) {
         model.skipped += slot->skipped;
     }
     site->in_flight = true;
+    site->entry = slot->entry;
     bool lasting = !calm && chance_below(&model.chance, 20) == 0;
     site->end = model.now +
                 (nsec_t)chance_below(&model.chance,
@@ -984,9 +988,7 @@ START_TEST(a_schedule_without_sites_plans_nothing) {
     ck_assert(!schedule_next(schedule, &at));
     ck_assert_int_eq(at, 42);
     assert_none(schedule, INT64_MAX);
-    schedule_done(schedule, "unknown", 0);
     ck_assert_int_eq(schedule_set(schedule, NULL, 0, 0), 0);
-    schedule_done(schedule, "unknown", 0);
     ck_assert(!schedule_next(schedule, &at));
     schedule_free(schedule);
     schedule_free(NULL);
@@ -999,9 +1001,12 @@ START_TEST(names_are_borrowed_only_during_the_call) {
     struct schedule *schedule = schedule_new(0);
     ck_assert_int_eq(schedule_set(schedule, &site, 1, 0), 0);
     name[0] = 'X';
-    taken(schedule, 0);
-    schedule_done(schedule, "a", SEC);
-    taken(schedule, 10 * SEC);
+    struct schedule_slot slot = taken(schedule, 0);
+    site = site_of("a", 10 * SEC, 0);
+    ck_assert_int_eq(schedule_set(schedule, &site, 1, SEC), 0);
+    assert_none(schedule, 10 * SEC); /* it is known, and in flight */
+    schedule_done(schedule, slot.entry, 11 * SEC);
+    ck_assert_uint_eq(taken(schedule, 11 * SEC).number, 2);
     schedule_free(schedule);
 }
 END_TEST
@@ -1010,9 +1015,9 @@ START_TEST(a_round_that_is_done_twice_is_a_mistake) {
     struct schedule_site site = site_of("a", 10 * SEC, 0);
     struct schedule *schedule = schedule_new(0);
     ck_assert_int_eq(schedule_set(schedule, &site, 1, 0), 0);
-    taken(schedule, 0);
-    schedule_done(schedule, "a", SEC);
-    schedule_done(schedule, "a", SEC);
+    struct schedule_slot slot = taken(schedule, 0);
+    schedule_done(schedule, slot.entry, SEC);
+    schedule_done(schedule, slot.entry, SEC);
 }
 END_TEST
 
@@ -1020,7 +1025,7 @@ START_TEST(without_memory_a_reload_changes_nothing) {
     struct sites sites = sites_new(12, 60 * SEC);
     struct schedule *schedule = schedule_new(0);
     ck_assert_int_eq(schedule_set(schedule, sites.site, 8, 0), 0);
-    taken(schedule, 0);
+    struct schedule_slot slot = taken(schedule, 0);
     nsec_t next = next_at(schedule);
     for (size_t i = 0; i < sites.n; i += 3) { /* a reload that moves, re-times, adds and removes */
         sites.site[i].interval = 10 * SEC;
@@ -1040,8 +1045,8 @@ START_TEST(without_memory_a_reload_changes_nothing) {
         }
     }
     memory_left = SIZE_MAX;
-    ck_assert_uint_gt(k, 9);                         /* five arrays, four new sites */
-    schedule_done(schedule, sites.name[0], 8 * SEC); /* it has gone, in flight */
+    ck_assert_uint_gt(k, 9);                      /* five arrays, four new sites */
+    schedule_done(schedule, slot.entry, 8 * SEC); /* it has gone, in flight */
     schedule_free(schedule);
     sites_free(&sites);
     memory_left = 0;
