@@ -20,31 +20,43 @@ void heap_clear(struct heap *heap) {
     *heap = (struct heap){0};
 }
 
+/* Without a branch; see least_of(). */
 static bool before(const struct heap_node *a, const struct heap_node *b) {
-    return a->at != b->at ? a->at < b->at : a->site < b->site;
+    return (a->at < b->at) | ((a->at == b->at) & (a->site < b->site));
+}
+
+/* Of four children that are all there, in pairs: which is least is computed and not branched on, as a
+ * processor would guess wrong half the time (measured: a fifth of the schedule's time). */
+static_assert(ARITY == 4, "least_of() knows four");
+static size_t least_of(const struct heap_node *nodes, size_t first) {
+    const struct heap_node *child = nodes + first;
+    size_t left = before(&child[1], &child[0]), right = 2 + (size_t)before(&child[3], &child[2]);
+    return first + (before(&child[right], &child[left]) ? right : left);
 }
 
 /* Puts `node` at the place `i`, or below it where it belongs. */
 static void sink(struct heap *heap, size_t i, struct heap_node node) {
+    struct heap_node *nodes = heap->nodes;
     for (;;) {
         size_t child = i * ARITY + 1;
-        if (child >= heap->n) {
-            break;
-        }
-        size_t end = child + ARITY < heap->n ? child + ARITY : heap->n;
         size_t least = child;
-        while (++child < end) {
-            if (before(&heap->nodes[child], &heap->nodes[least])) {
-                least = child;
+        if (child + ARITY <= heap->n) {
+            least = least_of(nodes, child);
+        } else {
+            if (child >= heap->n) {
+                break;
+            }
+            while (++child < heap->n) {
+                least = before(&nodes[child], &nodes[least]) ? child : least;
             }
         }
-        if (!before(&heap->nodes[least], &node)) {
+        if (!before(&nodes[least], &node)) {
             break;
         }
-        heap->nodes[i] = heap->nodes[least];
+        nodes[i] = nodes[least];
         i = least;
     }
-    heap->nodes[i] = node;
+    nodes[i] = node;
 }
 
 void heap_push(struct heap *heap, nsec_t at, size_t site) {
