@@ -1,13 +1,10 @@
 """The Debian package of this tree: what is in it, and that lintian has nothing to say."""
 
-import os
 import re
-import shutil
 import subprocess
 
 from lab import Skip, case, main
-
-ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
+from lab.booted import build_package
 
 WANTED = {
     "etc/logrotate.d/tallyd",
@@ -37,9 +34,10 @@ def run(*command):
 
 
 def build():
-    if shutil.which("dpkg-buildpackage") is None:
+    path = build_package()
+    if path is None:
         raise Skip("no Debian here")
-    return run(os.path.join(ROOT, "script/package")).strip()
+    return path
 
 
 @case
