@@ -96,7 +96,7 @@ def two_hundred_reloads_lose_and_double_nothing_and_leave_the_others_alone(lab):
     total = sum(report["codes"].get("200", 0) for report in reports)
     nginx.wait_for_requests({200: total})
     assert {r["planned"] for r in reports if r["site"].startswith("changing")} == {2, 3}
-    stable_events = [r for r in log if r["record"] == "event" and r["site"] in sites.stable]
+    stable_events = [r for r in log if r["record"] == "event" and r.get("site") in sites.stable]
     assert len(stable_events) <= STABLE, f"a reload changed a state: {stable_events}"
     for name in sites.stable:
         rounds = [r["round"] for r in reports if r["site"] == name]
@@ -214,7 +214,7 @@ def a_reload_without_a_change_leaves_no_trace_in_the_log(lab):
         daemon.signal(signal.SIGHUP)
         wait_for_another_of_each(daemon, ["s0"])
     log = daemon.stop()
-    events = [r for r in log if r["record"] == "event"]
+    events = [r for r in log if r["record"] == "event" and "site" in r]
     assert len({(e["site"], e["to"]) for e in events}) == len(events) <= len(urls), events
     check_log(log, {name: INTERVAL for name in urls})
 

@@ -175,9 +175,9 @@ def filters_show_what_they_say(lab):
     log = daemon.stop()
     for path in (daemon.log_path, failed, changes):
         check_log(read(path))
-    events = [(r["site"], r["from"], r["to"]) for r in log if r["record"] == "event"]
+    events = [(r.get("site"), r["from"], r["to"]) for r in log if r["record"] == "event"]
     for path in (failed, changes):
-        assert [(r["site"], r["from"], r["to"]) for r in read(path)
+        assert [(r.get("site"), r["from"], r["to"]) for r in read(path)
                 if r["record"] == "event"] == events
     rounds = [r["round"] for r in log if r["record"] == "report" and r["site"] == "bad"]
     assert reports_in(failed) == [("bad", n) for n in rounds]
