@@ -479,8 +479,12 @@ static int start_keeper(struct daemon *daemon, const struct config *config,
     return r;
 }
 
+/* What looks on shows what the judge finds. */
 static int start_display(struct daemon *daemon, const struct config *config) {
-    daemon->display = display_new(daemon->engine);
+    daemon->judge = judge_new(daemon->engine, on_settled, daemon);
+    if (daemon->judge != NULL) {
+        daemon->display = display_new(daemon->engine, judge_troubles(daemon->judge));
+    }
     char *why = NULL;
     int r = daemon->display == NULL ? -ENOMEM : display_prepare(daemon->display, config, &why);
     if (r != 0) {
@@ -529,9 +533,7 @@ static int start(struct daemon *daemon, struct config *config, struct engine_tru
     }
     nsec_t now = clock_now(); /* one reading: the first slot is due this very instant */
     daemon->schedule = schedule_new(now);
-    daemon->judge = judge_new(daemon->engine, on_settled, daemon);
-    if (daemon->timer == NULL || daemon->schedule == NULL || daemon->judge == NULL ||
-        apply(daemon, config, now) != 0 ||
+    if (daemon->timer == NULL || daemon->schedule == NULL || apply(daemon, config, now) != 0 ||
         herald_new(daemon->engine, watched_of, daemon, &daemon->herald) != 0 ||
         signals_start(base, &handlers, &daemon->signals) != 0) {
         log_error("out of memory");

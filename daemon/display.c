@@ -14,6 +14,7 @@
 
 struct display {
     const struct engine *engine;
+    const struct trouble_list *troubles;
     struct status *status; /* NULL: none is wanted */
     char *listen;          /* where it does */
     struct event *told;    /* every second: how the daemon is */
@@ -35,6 +36,10 @@ static void tell_vitals(struct display *display) {
         .reloads_refused = display->reloads_refused,
         .reload_refused = display->refused,
     };
+    for (unsigned i = 0; i < TROUBLE_COUNT; i++) {
+        vitals.troubles[i].active = display->troubles->states[i].active;
+        vitals.troubles[i].rounds = display->troubles->rounds[i];
+    }
     engine_vitals(display->engine, &vitals);
     status_vitals(display->status, &vitals);
 }
@@ -45,12 +50,13 @@ static void on_told(evutil_socket_t fd, short what, void *arg) {
     tell_vitals(arg);
 }
 
-struct display *display_new(const struct engine *engine) {
+struct display *display_new(const struct engine *engine, const struct trouble_list *troubles) {
     struct display *display = calloc(1, sizeof *display);
     if (display == NULL) {
         return NULL;
     }
     display->engine = engine;
+    display->troubles = troubles;
     display->wall_started = clock_wall_now();
     display->told = event_new(loop_base(engine_loop(engine)), -1, EV_PERSIST, on_told, display);
     if (display->told == NULL) {

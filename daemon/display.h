@@ -6,8 +6,8 @@
 
 struct display;
 
-/* Shows nothing yet. The engine must outlive it. NULL: out of memory. */
-struct display *display_new(const struct engine *engine);
+/* Shows nothing yet. The engine and what is in trouble must outlive it. NULL: out of memory. */
+struct display *display_new(const struct engine *engine, const struct trouble_list *troubles);
 void display_free(struct display *display); /* NULL does nothing */
 
 /* Makes ready for `config` (at the start, or a reload) what it wants to listen on, beside what there is.

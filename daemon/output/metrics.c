@@ -270,6 +270,21 @@ static void write_loops(const struct vitals *vitals, FILE *to) {
     }
 }
 
+static void write_troubles(const struct vitals *vitals, FILE *to) {
+    head("tallyd_trouble", "gauge",
+         "Whether this machine is in that trouble, which is not held against its sites.", to);
+    for (unsigned i = TROUBLE_NONE + 1; i < TROUBLE_COUNT; i++) {
+        fprintf(to, "tallyd_trouble{ours=\"%s\"} %d\n", trouble_name((enum trouble)i),
+                vitals->troubles[i].active);
+    }
+    head("tallyd_trouble_rounds_total", "counter", "Rounds that did not count for that trouble.",
+         to);
+    for (unsigned i = TROUBLE_NONE + 1; i < TROUBLE_COUNT; i++) {
+        fprintf(to, "tallyd_trouble_rounds_total{ours=\"%s\"} %" PRIu64 "\n",
+                trouble_name((enum trouble)i), vitals->troubles[i].rounds);
+    }
+}
+
 static void write_reloads(const struct vitals *vitals, FILE *to) {
     static const char name[] = "tallyd_reloads_total";
     head(name, "counter", "Reloads of the configuration, by what became of them.", to);
@@ -304,6 +319,7 @@ static void write_daemon(const struct metrics *metrics, FILE *to) {
         fprintf(to, "tallyd_sites{state=\"%s\"} %u\n", state_names[i], metrics->sites_by_rank[i]);
     }
     write_loops(vitals, to);
+    write_troubles(vitals, to);
     put_one("tallyd_samples_in_flight", "gauge", "Samples in flight.", vitals->in_flight, to);
     put_one("tallyd_samples_in_flight_limit", "gauge", "max_in_flight of the configuration.",
             vitals->max_in_flight, to);

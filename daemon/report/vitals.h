@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/clock.h"
+#include "report/trouble.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,6 +17,10 @@ struct vitals {
     uint64_t unwritten;                /* records that were sent to the writer */
     uint64_t lost;                     /* records that no log has, each sink's */
     bool ready;                        /* every sink wrote its last record */
+    struct {
+        bool active;
+        uint64_t rounds; /* that showed it, ever */
+    } troubles[TROUBLE_COUNT];
     uint64_t reloads, reloads_refused;
     bool reload_refused;  /* the last one */
     nsec_t wall_reloaded; /* when the configuration in force was taken into use */

@@ -36,6 +36,12 @@ def own_network():
         subprocess.run(["ip", *words.split()], check=True)
 
 
+def has_way_out():
+    """Whether this machine has a default route; where it has none tallyd says so of what fails."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        return probe.connect_ex(("198.41.0.4", 9)) == 0  # nothing is sent
+
+
 def sysctl(name, *values):
     """Of this network alone."""
     with open(f"/proc/sys/net/ipv4/{name}", "w", encoding="ascii") as file:
