@@ -7,6 +7,7 @@
  * reloads and its rounds follow one another there. `workers` itself changes only with a restart. */
 #include "engine.h"
 
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/pulse.h"
@@ -91,10 +92,7 @@ static struct tls_set *take_trust(struct engine_trust *trust, unsigned worker) {
 /* ---- rounds and reports ---- */
 
 static struct sampler *sampler_of(const struct engine *engine, const struct site *site) {
-    uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a */
-    for (const char *c = site->name; *c != '\0'; c++) {
-        hash = (hash ^ (unsigned char)*c) * UINT64_C(1099511628211);
-    }
+    uint64_t hash = hash_bytes(HASH_BEGIN, site->name, strlen(site->name));
     return engine->samplers[hash % engine->n_samplers];
 }
 

@@ -1,14 +1,13 @@
 #include "config/index.h"
 
+#include "base/hash.h"
+
 #include <errno.h>
 #include <string.h>
 
-/* FNV-1a, 64 bits: the keys are the operator's own */
+/* the keys are the operator's own */
 static uint64_t hash(struct index_key key) {
-    uint64_t value = UINT64_C(0xcbf29ce484222325);
-    for (size_t i = 0; i < key.n; i++) {
-        value = (value ^ ((const unsigned char *)key.bytes)[i]) * UINT64_C(0x100000001b3);
-    }
+    uint64_t value = hash_bytes(HASH_BEGIN, key.bytes, key.n);
     return value ^ value >> 32;
 }
 

@@ -29,6 +29,7 @@
  * a third of the schedule's time. */
 #include "sampling/schedule.h"
 
+#include "base/hash.h"
 #include "sampling/gaps.h"
 #include "sampling/heap.h"
 
@@ -93,10 +94,7 @@ struct schedule {
 /* --- by name --- */
 
 static size_t bucket_of(const struct set *set, const char *name) {
-    uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a; names are the operator's own */
-    for (const unsigned char *c = (const unsigned char *)name; *c != '\0'; c++) {
-        hash = (hash ^ *c) * UINT64_C(1099511628211);
-    }
+    uint64_t hash = hash_bytes(HASH_BEGIN, name, strlen(name)); /* names are the operator's own */
     return (size_t)(hash ^ hash >> 32) & (set->n_buckets - 1);
 }
 
