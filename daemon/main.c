@@ -7,6 +7,7 @@
  *   checker.c    `tallyd check`: what a configuration costs, and what its sites' health will be like
  *   daemon.c     `tallyd run`: the schedule, verdicts (watch.c), reload (reload.c), stop; states over
  *                a restart (keeper.c, state_file.c); the status loop (status.c, display.c)
+ *   ask.c        `tallyd status`: asks the daemon
  *   demo.c       `tallyd demo`: the daemon on an origin of its own
  *   engine.c     what they share: the loops, the order of reports, the writer; sees every folder
  *   base/        clock, log, loop (thread + event base + mailbox), text from outside, URLs, patterns
@@ -22,6 +23,7 @@
  * Data moves down that list: a slot of the schedule becomes a round, which a sampling loop fills with
  * samples; the closed round becomes a report, gets its verdict and its place in the order, and leaves
  * for the writer. Each folder includes only itself and those above it. */
+#include "ask.h"
 #include "checker.h"
 #include "daemon.h"
 #include "demo.h"
@@ -50,6 +52,7 @@ static void usage(FILE *to) {
           "\n"
           "  sample URL...   send each URL many independent requests, now; print what came back\n"
           "  run -c FILE     the daemon: do so every interval, for the sites of FILE\n"
+          "  status -c FILE  how the sites of the daemon are that runs with FILE\n"
           "  check -c FILE   read FILE; say what is wrong with it, or what it will cost\n"
           "  demo            watch it at work on a server of its own\n"
           "\n"
@@ -140,6 +143,9 @@ static int dispatch(int argc, char **argv) {
     }
     if (strcmp(command, "check") == 0) {
         return with_config(argc - 1, argv + 1, check_help, checker_run, checker_names);
+    }
+    if (strcmp(command, "status") == 0) {
+        return ask_main(argc - 1, argv + 1);
     }
     if (strcmp(command, "demo") == 0) {
         return demo_main(argc - 1, argv + 1);

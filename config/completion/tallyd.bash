@@ -82,6 +82,7 @@ _tallyd() {
             --connect-to --cacert --cert --key -k --insecure --expect-status --expect-body
             --expect-body-contains -h --help"
         [run]="-c --config -h --help"
+        [status]="-c --config --json -h --help"
         [check]="-c --config --names -h --help"
         [demo]="-s --seconds -h --help"
     )
@@ -93,7 +94,7 @@ _tallyd() {
         before=$value
     fi
     if ((${#words[@]} == 2)); then
-        _tallyd_add < <(printf '%s\n' sample run check demo --help --version)
+        _tallyd_add < <(printf '%s\n' sample run status check demo --help --version)
         return
     fi
     if [[ $value == --*=* ]]; then

@@ -5,7 +5,7 @@ import os
 from lab import TALLYD, case, main
 from lab.shells import bash_offers, zsh_offers
 
-COMMANDS = ["sample", "run", "check", "demo"]
+COMMANDS = ["sample", "run", "status", "check", "demo"]
 
 SITES = """sites:
   - https://a.example.org/
@@ -17,7 +17,7 @@ SITES = """sites:
 @case
 def commands_come_first(lab):
     assert bash_offers(TALLYD, "") == [*COMMANDS, "--help", "--version"]
-    assert bash_offers(TALLYD, "s") == ["sample"]
+    assert bash_offers(TALLYD, "s") == ["sample", "status"]
     offers = zsh_offers(TALLYD, "")
     assert [offer.split(":")[0] for offer in offers if ":" in offer] == COMMANDS, offers
 

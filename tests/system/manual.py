@@ -73,7 +73,7 @@ def every_configuration_in_the_manual_is_one(lab):
 
 # Where the options of each command are read.
 SOURCES = {"sample": "daemon/sample_options.c", "run": "daemon/main.c", "check": "daemon/main.c",
-           "demo": "daemon/demo.c"}
+           "status": "daemon/ask.c", "demo": "daemon/demo.c"}
 
 
 def manual_options(command):
