@@ -286,6 +286,20 @@ def without_a_state_file_nothing_is_kept(lab):
     assert events(daemon) == [], events(daemon)
 
 
+@case
+def another_state_file_waits_for_the_next_start(lab):
+    sites = {"good": served(lab)["good"]}
+    daemon = Daemon(lab, text_of(sites))
+    daemon.first_report()
+    daemon.write_config(configuration(sites, DEFAULTS, state_file="other.json"))
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_for_words("reloaded: 1 site")
+    daemon.stop()
+    assert f"state_file: {lab.path('other.json')} takes effect with the next start" in daemon.err()
+    assert os.path.exists(lab.path("state.json")), os.listdir(lab.dir)
+    assert not os.path.exists(lab.path("other.json")), os.listdir(lab.dir)
+
+
 def begin_to_wait(lab):
     """A daemon that keeps what it knows from time to time, of which it has none yet."""
     sites = {"bad": served(lab)["bad"]}
