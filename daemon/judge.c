@@ -152,6 +152,7 @@ static bool keep(struct judge *judge, struct round *round, struct report *report
     *judge->last = kept;
     judge->last = &kept->next;
     mark->kept++;
+    mark->number = round->number;
     return true;
 }
 

@@ -238,7 +238,8 @@ bool watch_find_state(const struct watch_list *list, const char *name,
 }
 
 uint64_t watch_round(const struct watch_list *list, const struct site *site) {
-    return list->watches[index_of(list, site)].round;
+    const struct watch *watch = &list->watches[index_of(list, site)];
+    return watch->mark.number > watch->round ? watch->mark.number : watch->round;
 }
 
 /* ---- over a restart ---- */

@@ -31,6 +31,7 @@ void watch_list_tell_paused(struct watch_list *list, const struct watch_list *be
 struct watch_mark {
     struct trouble_mark trouble;
     unsigned kept;    /* of its rounds */
+    uint64_t number;  /* of the last that was kept */
     uint64_t skipped; /* in which pass over those that are kept one of them stayed */
 };
 

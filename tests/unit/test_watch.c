@@ -199,6 +199,17 @@ START_TEST(a_change_says_since_when_the_state_that_ended_was) {
 }
 END_TEST
 
+START_TEST(rounds_go_on_from_one_that_is_still_to_be_judged) {
+    watch_mark(list, "shop")->number = 7;
+    struct report *earlier = make("192.0.2.1", NULL);
+    earlier->round = 6;
+    judged(earlier, "", "");
+    reload("http://shop.test/", ", enabled: no");
+    ck_assert_uint_eq(watch_round(list, &config->sites[0]), 7);
+    ck_assert_ptr_null(watch_mark(list, "another"));
+}
+END_TEST
+
 START_TEST(a_round_of_before_a_reload_that_asks_otherwise_is_not_judged) {
     struct report *late = make("192.0.2.1", NULL);
     reload("http://shop.test/other", "");
@@ -564,6 +575,7 @@ int main(void) {
     tcase_add_test(tests, a_reload_keeps_what_is_known_of_a_site_that_asks_the_same);
     tcase_add_test(tests, a_change_says_what_most_samples_failed_for);
     tcase_add_test(tests, a_change_says_since_when_the_state_that_ended_was);
+    tcase_add_test(tests, rounds_go_on_from_one_that_is_still_to_be_judged);
     tcase_add_test(tests, a_round_of_before_a_reload_that_asks_otherwise_is_not_judged);
     tcase_add_test(tests, a_change_is_told_with_what_most_samples_failed_for);
     tcase_add_test(tests, a_reload_that_pauses_a_site_tells_from_what_and_since_when);
