@@ -181,6 +181,7 @@ struct site {
 enum sink_kind {
     SINK_FILE,
     SINK_STDOUT,
+    SINK_JOURNAL,
 };
 
 enum sink_only {
@@ -192,7 +193,7 @@ enum sink_only {
 struct sink_config {
     enum sink_kind kind;
     const char *path;   /* NULL unless SINK_FILE */
-    const char *format; /* "text", "line" or "json" */
+    const char *format; /* "text", "line" or "json"; "journal": SINK_JOURNAL */
     enum sink_only only;
 };
 

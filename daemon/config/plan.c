@@ -41,7 +41,10 @@ enum {
     RESERVED_FDS = 32, /* standard streams, configuration, certificates, libraries */
     LOOP_FDS = 3,      /* epoll, timer, mailbox */
     SINK_FDS = 1,
-    STATUS_FDS = 210, /* its loop, what listens, and twice as many connections as it serves */
+    STATUS_FDS = 210,    /* its loop, what listens, and twice as many connections as it serves */
+    JOURNAL_BYTES = 880, /* of journald's files, for a report; measured over 60,000 */
+    JOURNAL_BURST = 10000,
+    JOURNAL_BURST_SECONDS = 30, /* what it takes of a service by default */
     MULTI_FDS = 2,
     LOOKUP_FDS = 2,
     LOOKUPS_MOST = 64, /* of a worker at a time */
@@ -83,6 +86,9 @@ static double report_bytes(const struct site *site, const char *format) {
     }
     if (strcmp(format, "line") == 0) {
         return 190 + name + url;
+    }
+    if (strcmp(format, "journal") == 0) {
+        return JOURNAL_BYTES + name + url; /* fields that are alike it stores once */
     }
     double labels = 0;
     for (size_t i = 0; i < site->n_labels; i++) {
@@ -434,7 +440,29 @@ void plan_print(const struct config *config, size_t most_sites, uint64_t fd_limi
     }
 }
 
+/* journald drops, unless it is told otherwise, what is beyond its rate. */
+static void warn_of_journal(const struct config *config, FILE *to) {
+    bool asked = false;
+    double records = 0;
+    for (size_t i = 0; i < config->n_sinks; i++) {
+        asked = asked || (config->sinks[i].kind == SINK_JOURNAL &&
+                          config->sinks[i].only != SINK_ONLY_CHANGES);
+    }
+    for (size_t i = 0; i < config->n_sites && asked; i++) {
+        if (config->sites[i].enabled) {
+            records += JOURNAL_BURST_SECONDS / ((double)config->sites[i].interval / NSEC_PER_SEC);
+        }
+    }
+    if (records > JOURNAL_BURST) {
+        fprintf(to,
+                "warning: up to %.0f reports in %d s go to the journal, which drops what is beyond "
+                "%d unless the unit has a higher LogRateLimitBurst=, as tallyd.service has\n",
+                records, JOURNAL_BURST_SECONDS, JOURNAL_BURST);
+    }
+}
+
 void plan_print_obstacles(const struct config *config, FILE *to) {
+    warn_of_journal(config, to);
     for (size_t i = 0; i < config->n_sinks; i++) {
         const char *path = config->sinks[i].path;
         if (path == NULL || faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0) {

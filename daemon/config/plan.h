@@ -15,5 +15,5 @@ void plan_print(const struct config *config, size_t most_sites, uint64_t fd_limi
 uint64_t plan_fds(const struct config *config);
 
 /* Prints a warning for each log that this user could not write, as far as can be told without
- * opening it. */
+ * opening it, and for a journal that would drop reports. */
 void plan_print_obstacles(const struct config *config, FILE *to);

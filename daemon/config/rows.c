@@ -35,7 +35,8 @@ static const char *const scope_words[] = {[REDIRECT_SAME_ORIGIN] = "same-origin"
                                           [REDIRECT_SAME_SITE] = "same-site",
                                           [REDIRECT_ANY] = "any",
                                           NULL};
-static const char *const to_words[] = {[SINK_FILE] = "file", [SINK_STDOUT] = "stdout", NULL};
+static const char *const to_words[] = {
+    [SINK_FILE] = "file", [SINK_STDOUT] = "stdout", [SINK_JOURNAL] = "journal", NULL};
 static const char *const format_words[] = {"text", "line", "json", NULL};
 static const char *const only_words[] = {
     [SINK_ONLY_ALL] = "all", [SINK_ONLY_FAILED] = "failed", [SINK_ONLY_CHANGES] = "changes", NULL};
@@ -948,7 +949,7 @@ const struct key keys[] = {
         .field = SINK(kind),
         .words = to_words,
         .reload = KEY_AT_ONCE,
-        .help = "The kind of place: file or stdout. An entry needs one.",
+        .help = "The kind of place: file, stdout or journal. An entry needs one.",
         .example = "stdout",
     },
     {
@@ -970,7 +971,7 @@ const struct key keys[] = {
         .fallback = "line",
         .words = format_words,
         .reload = KEY_AT_ONCE,
-        .help = "How a report is written: text, line or json.",
+        .help = "How a report is written: text, line or json. The journal has fields of its own.",
         .example = "json",
     },
     {

@@ -48,6 +48,9 @@ static void check_path(struct draft *draft, const struct draft_setting *path) {
     }
 }
 
+static const char *const kind_names[] = {
+    [SINK_FILE] = "a file", [SINK_STDOUT] = "stdout", [SINK_JOURNAL] = "the journal"};
+
 static int fill_sink(struct draft *draft, struct config *config, const struct draft_sink *written,
                      struct sink_config *sink) {
     const struct draft_setting *to = draft_find(&written->settings, SINK(kind));
@@ -65,12 +68,20 @@ static int fill_sink(struct draft *draft, struct config *config, const struct dr
     }
     if (to == NULL) {
         messages_add(&draft->messages, MESSAGE_ERROR, written->mark, NULL,
-                     "an entry of reports needs a \"to\": file or stdout");
+                     "an entry of reports needs a \"to\": file, stdout or journal");
     } else if (sink->kind == SINK_FILE && path == NULL) {
         messages_add(&draft->messages, MESSAGE_ERROR, to->mark, NULL, "to: file needs a path");
-    } else if (sink->kind == SINK_STDOUT && path != NULL) {
+    } else if (sink->kind != SINK_FILE && path != NULL) {
         messages_add(&draft->messages, MESSAGE_ERROR, path->mark, NULL,
-                     "path belongs to a file, not to stdout");
+                     "path belongs to a file, not to %s", kind_names[sink->kind]);
+    }
+    if (sink->kind == SINK_JOURNAL) {
+        const struct draft_setting *format = draft_find(&written->settings, SINK(format));
+        if (format != NULL) {
+            messages_add(&draft->messages, MESSAGE_ERROR, format->mark, NULL,
+                         "the journal has fields of its own, and no format");
+        }
+        sink->format = "journal";
     }
     return r;
 }
@@ -78,15 +89,15 @@ static int fill_sink(struct draft *draft, struct config *config, const struct dr
 /* Two sinks on one place would write into each other's lines. */
 static int check_sinks(struct draft *draft, const struct config *config) {
     const char *paths[64] = {NULL}; /* as many as the row allows */
-    size_t first_stdout = SIZE_MAX;
+    size_t first[] = {[SINK_STDOUT] = SIZE_MAX, [SINK_JOURNAL] = SIZE_MAX};
     for (size_t i = 0; i < config->n_sinks && i < sizeof paths / sizeof paths[0]; i++) {
         const struct sink_config *sink = &config->sinks[i];
-        if (sink->kind == SINK_STDOUT && first_stdout != SIZE_MAX) {
+        if (sink->kind != SINK_FILE && first[sink->kind] != SIZE_MAX) {
             messages_add(&draft->messages, MESSAGE_ERROR, draft->sinks[i].mark, NULL,
-                         "two entries of reports go to stdout; first in line %u",
-                         draft->sinks[first_stdout].mark.line + 1);
-        } else if (sink->kind == SINK_STDOUT) {
-            first_stdout = i;
+                         "two entries of reports go to %s; first in line %u",
+                         kind_names[sink->kind], draft->sinks[first[sink->kind]].mark.line + 1);
+        } else if (sink->kind != SINK_FILE) {
+            first[sink->kind] = i;
         } else if (sink->path != NULL) {
             paths[i] = canonical_path(&draft->scratch, sink->path);
             if (paths[i] == NULL) {

@@ -36,6 +36,7 @@ struct format {
 };
 
 extern const struct format format_text, format_line, format_json, format_full;
+extern const struct format format_journal; /* of the journal alone: not to be found by name */
 
 const struct format *format_find(const char *name); /* NULL: unknown */
 const struct format *format_at(size_t i);           /* NULL past the end */

@@ -49,6 +49,7 @@ struct current {
 
 struct sink {
     struct sink_shared *shared;
+    enum sink_kind kind;
     char *path; /* NULL: stdout */
     const struct format *format;
     enum sink_only only;
@@ -69,7 +70,9 @@ struct sink {
 };
 
 static const char *sink_name(const struct sink *sink) {
-    return sink->path != NULL ? sink->path : "standard output";
+    return sink->kind == SINK_JOURNAL ? "the journal"
+           : sink->path != NULL       ? sink->path
+                                      : "standard output";
 }
 
 /* Static storage, which strerror() does not promise. */
@@ -174,6 +177,15 @@ static int format_gap(struct sink *sink) {
     return r;
 }
 
+/* What costs the record at hand alone. */
+static void lose_current(struct sink *sink, int error) {
+    end_current(sink);
+    sink->current.taken = true;
+    sink->current.item.gap =
+        (struct backlog_gap){.count = 1, .wall_began = clock_wall_now(), .why = describe(error)};
+    sink->backlog.lost++;
+}
+
 static void format_record(struct sink *sink) {
     struct current *current = &sink->current;
     struct record *record = current->item.record;
@@ -188,11 +200,7 @@ static void format_record(struct sink *sink) {
         give_numbers(sink, 1);
         return;
     }
-    end_current(sink); /* out of memory costs the record at hand */
-    current->taken = true;
-    current->item.gap =
-        (struct backlog_gap){.count = 1, .wall_began = clock_wall_now(), .why = describe(ENOMEM)};
-    sink->backlog.lost++;
+    lose_current(sink, ENOMEM);
 }
 
 /* Makes the line of what is to be written now, if there is anything. 0 or -ENOMEM. */
@@ -267,12 +275,16 @@ static int write_next(struct sink *sink, bool ask_now) {
     if (r < 0 || current->line == NULL) {
         return r;
     }
-    if (sink->path == NULL) {
+    if (sink->kind == SINK_STDOUT) {
         progress_hide(&sink->shared->progress);
     }
     r = target_write(&sink->target, current->line, current->n);
     if (r == 0) {
         line_is_out(sink);
+    } else if (r == -EMSGSIZE && current->item.record != NULL) {
+        sink->seq = current->seq_before;
+        lose_current(sink, EMSGSIZE);
+        r = 0;
     }
     return r;
 }
@@ -283,6 +295,8 @@ static void handle_error(struct sink *sink, int error) {
         if (event_add(sink->writable, NULL) != 0) {
             break_off(sink, ENOMEM);
         }
+    } else if (error == EAGAIN && sink->kind == SINK_JOURNAL) {
+        wait_for(sink, TARGET_ROOM_WAIT);
     } else if (error == EAGAIN && sink->target.gone) {
         wait_for(sink, TARGET_GONE_WAIT);
     } else if (error != ENOMEM && target_fails_for_good(&sink->target)) {
@@ -338,7 +352,7 @@ static void work(struct sink *sink, bool ask_now) {
         log_notice("%s: written again; %" PRIu64 " records were lost", sink_name(sink),
                    sink->backlog.lost - sink->lost_before);
     }
-    if (sink->path == NULL && !target_is_midway(&sink->target)) {
+    if (sink->kind == SINK_STDOUT && !target_is_midway(&sink->target)) {
         progress_show(&sink->shared->progress);
     }
     if (sink_is_settled(sink)) {
@@ -367,7 +381,9 @@ void sink_push(struct sink *sink, struct record *record) {
         work(sink, false); /* it may be a burst that is on its way out */
     }
     if (backlog_is_full(&sink->backlog)) {
-        begin_failing(sink, is_stalled(sink) ? "the reader is too slow" : "the log file is gone");
+        begin_failing(sink, is_stalled(sink) || sink->kind == SINK_JOURNAL
+                                ? "the reader is too slow"
+                                : "the log file is gone");
     }
     backlog_push(&sink->backlog, record, clock_wall_now(),
                  sink->failing != NULL ? sink->failing : describe(ENOMEM));
@@ -405,12 +421,13 @@ struct sink *sink_new(const struct sink_config *config, struct sink_shared *shar
         return NULL;
     }
     sink->shared = shared;
+    sink->kind = config->kind;
     backlog_init(&sink->backlog, shared->boot != NULL ? SINK_BACKLOG_MOST : SIZE_MAX);
     sink->turn = evtimer_new(shared->base, on_due, sink);
     sink->retry = evtimer_new(shared->base, on_due, sink);
     bool named = true;
-    if (config->kind == SINK_FILE) {
-        sink->path = strdup(config->path);
+    if (config->kind != SINK_STDOUT) {
+        sink->path = strdup(config->path != NULL ? config->path : TARGET_JOURNAL_PATH);
         named = sink->path != NULL;
     }
     if (sink->turn == NULL || sink->retry == NULL || !named) {
@@ -453,8 +470,8 @@ static bool same_place(const char *a, const char *b) {
 }
 
 bool sink_is_for(const struct sink *sink, const struct sink_config *config) {
-    if (config->kind == SINK_STDOUT || sink->path == NULL) {
-        return config->kind == SINK_STDOUT && sink->path == NULL;
+    if (config->kind != SINK_FILE || sink->kind != SINK_FILE) {
+        return config->kind == sink->kind; /* of those there is one */
     }
     return same_place(sink->path, config->path);
 }
@@ -462,7 +479,7 @@ bool sink_is_for(const struct sink *sink, const struct sink_config *config) {
 int sink_open(struct sink *sink, const struct format *format, char **ret_why) {
     assert(!sink_is_open(sink));
     *ret_why = NULL;
-    int r = target_open(&sink->target, sink->path, ret_why);
+    int r = target_open(&sink->target, sink->kind, sink->path, ret_why);
     if (r < 0) {
         return r;
     }

@@ -50,12 +50,15 @@ static bool is_wanted(const struct sink_set *set, const struct sink *sink) {
 
 /* 0 or -errno with *ret_why set (NULL without memory). */
 static int want(struct sink_set *set, const struct sink_config *config, char **ret_why) {
-    const struct format *format = format_find(config->format);
+    const struct format *format =
+        config->kind == SINK_JOURNAL ? &format_journal : format_find(config->format);
     assert(format != NULL); /* the configuration has checked it */
     struct sink *sink = find(set, config);
     if (sink != NULL && is_wanted(set, sink)) {
         if (asprintf(ret_why, "%s is named twice: a log has one format and one filter",
-                     config->kind == SINK_FILE ? config->path : "standard output") < 0) {
+                     config->kind == SINK_FILE      ? config->path
+                     : config->kind == SINK_JOURNAL ? "the journal"
+                                                    : "standard output") < 0) {
             *ret_why = NULL;
         }
         return -EINVAL;

@@ -5,6 +5,10 @@
  * whether it is writable before each write of at most PIPE_BUF bytes, which a pipe that says so has
  * room for; a socket is written with MSG_DONTWAIT.
  *
+ * The journal is a datagram socket: a record is one message, which is taken whole or not at all. It is
+ * not libsystemd's, as sd_journal_sendv() waits as long as journald does not read, and says that all
+ * is well where there is no journal. After an error it is connected anew before the next message.
+ *
  * A log file's path is looked at once a second, before a write. Replaced: the target moves on.
  * Gone: so it does, but logrotate makes the new file itself a moment after the rename, and would
  * rename ours away if it found one; so a second look comes 100 ms later, unless the old file is
@@ -24,6 +28,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define LOOK_EVERY NSEC_PER_SEC
@@ -50,10 +55,51 @@ static int open_stdout(struct target *target, char **ret_why) {
     return 0;
 }
 
-int target_open(struct target *target, const char *path, char **ret_why) {
+/* Room for a burst: as much as we may have, which is enough for any record. */
+enum { JOURNAL_BUFFER_BYTES = 8 << 20 };
+
+static int connect_journal(struct target *target) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(target->path) >= sizeof address.sun_path) {
+        return -ENAMETOOLONG;
+    }
+    strcpy(address.sun_path, target->path);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof address) < 0) {
+        int error = errno;
+        if (fd >= 0) {
+            close(fd);
+        }
+        return -error;
+    }
+    int size = JOURNAL_BUFFER_BYTES;
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size); /* less will have to do */
+    target->fd = fd;
+    return 0;
+}
+
+static int open_journal(struct target *target, char **ret_why) {
+    int r = connect_journal(target);
+    if (r < 0) {
+        if (asprintf(ret_why, "the journal cannot be reached: %s: %s", target->path, strerror(-r)) <
+            0) {
+            *ret_why = NULL;
+        }
+        return r;
+    }
+    target->kind = TARGET_JOURNAL;
+    return 0;
+}
+
+int target_open(struct target *target, enum sink_kind kind, const char *path, char **ret_why) {
     *target = (struct target){.path = path, .fd = -1, .looked_at = clock_now()};
-    if (path == NULL) {
+    switch (kind) {
+    case SINK_STDOUT:
         return open_stdout(target, ret_why);
+    case SINK_JOURNAL:
+        return open_journal(target, ret_why);
+    case SINK_FILE:
+        break;
     }
     int r = file_open(path, &target->file, ret_why);
     if (r == 0) {
@@ -66,6 +112,8 @@ int target_open(struct target *target, const char *path, char **ret_why) {
 void target_close(struct target *target) {
     if (target->kind == TARGET_FILE) {
         file_close(&target->file);
+    } else if (target->kind == TARGET_JOURNAL && target->fd >= 0) {
+        close(target->fd);
     }
     target->kind = TARGET_CLOSED;
     target->fd = -1;
@@ -100,8 +148,33 @@ static ssize_t write_part(const struct target *target, const char *bytes, size_t
     }
 }
 
+static int write_journal(struct target *target, const char *line, size_t n) {
+    if (target->fd < 0) {
+        int r = connect_journal(target);
+        if (r < 0) {
+            return r;
+        }
+    }
+    ssize_t sent;
+    do {
+        sent = send(target->fd, line, n, MSG_NOSIGNAL);
+    } while (sent < 0 && errno == EINTR);
+    if (sent >= 0) {
+        return 0;
+    }
+    int error = errno == ENOBUFS ? EAGAIN : errno;
+    if (error != EAGAIN && error != EMSGSIZE) {
+        close(target->fd);
+        target->fd = -1;
+    }
+    return -error;
+}
+
 int target_write(struct target *target, const char *line, size_t n) {
     assert(target->kind != TARGET_CLOSED && !target_is_torn(target));
+    if (target->kind == TARGET_JOURNAL) {
+        return write_journal(target, line, n);
+    }
     bool is_file = target->kind == TARGET_FILE;
     if (target->done > 0 && is_file && file_size(&target->file) < target->part_end) {
         target->done = 0; /* cut under us */

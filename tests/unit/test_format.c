@@ -344,6 +344,14 @@ START_TEST(a_log_is_written_to_the_letter) {
 }
 END_TEST
 
+START_TEST(the_journal_is_written_to_the_letter) {
+    char *text = write_all(&format_journal, true);
+    assert_all_safe(text);
+    assert_golden("tests/golden/log.journal", text);
+    free(text);
+}
+END_TEST
+
 START_TEST(sample_is_written_to_the_letter) {
     const struct format *format = format_at((size_t)_i);
     char path[64];
@@ -589,6 +597,7 @@ START_TEST(formats_are_found_by_name) {
     ck_assert_ptr_eq(format_find("line"), &format_line);
     ck_assert_ptr_eq(format_find("json"), &format_json);
     ck_assert_ptr_eq(format_find("full"), &format_full);
+    ck_assert_ptr_null(format_find("journal"));
     ck_assert_ptr_null(format_find("JSON"));
     ck_assert_ptr_null(format_find(""));
 }
@@ -599,6 +608,7 @@ int main(void) {
     TCase *tcase = tcase_create("format");
     tcase_set_timeout(tcase, 60);
     tcase_add_loop_test(tcase, a_log_is_written_to_the_letter, 0, LOG_FORMATS);
+    tcase_add_test(tcase, the_journal_is_written_to_the_letter);
     tcase_add_loop_test(tcase, sample_is_written_to_the_letter, 0, 4);
     tcase_add_test(tcase, the_examples_of_the_design_notes_come_out);
     tcase_add_test(tcase, a_matrix_of_many_rows_adds_those_up_that_have_no_news);

@@ -280,6 +280,43 @@ START_TEST(a_log_that_cannot_be_written_is_told) {
 }
 END_TEST
 
+START_TEST(a_journal_that_would_drop_reports_is_told) {
+    static const struct {
+        const char *sink;
+        int sites;
+        bool told;
+    } rows[] = {
+        {"{ to: journal }", 66, false}, /* 9,900 in 30 s */
+        {"{ to: journal }", 100, true},
+        {"{ to: journal, only: failed }", 100, true},
+        {"{ to: journal, only: changes }", 100, false},
+        {"{ to: stdout }", 100, false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char *text = NULL, *says = NULL;
+        size_t n = 0;
+        FILE *to = open_memstream(&text, &n);
+        fprintf(to, "reports: [ %s ]\ndefaults: { interval: 200ms }\nsites:\n", rows[i].sink);
+        for (int k = 0; k < rows[i].sites; k++) {
+            fprintf(to, "  - http://s%d/\n", k);
+        }
+        fclose(to);
+        struct config *config = load(text);
+        to = open_memstream(&says, &n);
+        plan_print_obstacles(config, to);
+        fclose(to);
+        ck_assert_str_eq(
+            says, rows[i].told ? "warning: up to 15000 reports in 30 s go to the journal, which "
+                                 "drops what is beyond 10000 unless the unit has a higher "
+                                 "LogRateLimitBurst=, as tallyd.service has\n"
+                               : "");
+        free(says);
+        free(text);
+        config_unref(config);
+    }
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("plan");
     TCase *tests = tcase_create("plan");
@@ -290,6 +327,7 @@ int main(void) {
     tcase_add_test(tests, many_rings_are_summed_up);
     tcase_add_test(tests, nothing_enabled_costs_nothing);
     tcase_add_test(tests, a_log_that_cannot_be_written_is_told);
+    tcase_add_test(tests, a_journal_that_would_drop_reports_is_told);
     tcase_add_test(tests, a_redirect_is_a_request_more);
     tcase_add_test(tests, handshakes_are_counted_with_those_of_redirects);
     tcase_add_test(tests, what_is_sent_is_counted);

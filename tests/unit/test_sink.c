@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define BOOT     "5f3c0a9e5f3c0a9e5f3c0a9e5f3c0a9e"
@@ -637,6 +638,157 @@ START_TEST(a_socket_as_stdout_is_never_waited_for) {
 }
 END_TEST
 
+/* the journal */
+
+static int make_journal(const char *path) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    ck_assert_uint_lt(strlen(path), sizeof address.sun_path);
+    strcpy(address.sun_path, path);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+    unlink(path);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    return fd;
+}
+
+static int open_journal_sink(const char *path, struct sink **ret_sink) {
+    struct sink_config config = {.kind = SINK_JOURNAL, .path = path, .format = "journal"};
+    struct sink *sink = sink_new(&config, &shared);
+    ck_assert(sink != NULL && sink_is_for(sink, &config));
+    char *why;
+    int r = sink_open(sink, &format_journal, &why);
+    ck_assert((r == 0) == (why == NULL));
+    if (r == 0) {
+        sink_activate(sink, &format_journal, SINK_ONLY_ALL);
+    }
+    free(why);
+    *ret_sink = sink;
+    return r;
+}
+
+/* The number that the field has in the next message; 0: it has none, or there is no message. */
+static uint64_t receive(int journal, const char *field, bool *ret_any) {
+    static char message[1 << 20];
+    ssize_t n = recv(journal, message, sizeof message - 1, 0);
+    *ret_any = n > 0;
+    message[n > 0 ? n : 0] = '\0';
+    const char *at = strstr(message, field);
+    return at != NULL ? strtoull(at + strlen(field), NULL, 10) : 0;
+}
+
+static uint64_t receive_seq(int journal) {
+    bool any;
+    return receive(journal, "\nTALLYD_SEQ=", &any);
+}
+
+START_TEST(each_record_is_a_message_to_the_journal) {
+    const char *path = scratch("journal");
+    int journal = make_journal(path);
+    struct sink *sink;
+    ck_assert_int_eq(open_journal_sink(path, &sink), 0);
+    push(sink, 1, 3);
+    ck_assert(sink_is_settled(sink));
+    for (uint64_t seq = 1; seq <= 3; seq++) {
+        ck_assert_uint_eq(receive_seq(journal), seq);
+    }
+    sink_free(sink);
+    close(journal);
+}
+END_TEST
+
+START_TEST(a_journal_that_is_not_there_is_refused) {
+    struct sink *sink;
+    ck_assert_int_eq(open_journal_sink("/nonexistent/socket", &sink), -ENOENT);
+    ck_assert(!sink_is_open(sink));
+    sink_free(sink);
+}
+END_TEST
+
+START_TEST(a_journal_that_hangs_blocks_nothing_and_gets_everything_later) {
+    const char *path = scratch("journal");
+    int journal = make_journal(path);
+    struct sink *sink;
+    ck_assert_int_eq(open_journal_sink(path, &sink), 0);
+    push(sink, 1, 10000);
+    ck_assert(!sink_is_settled(sink));
+    ck_assert_uint_eq(atomic_load(&shared.failing), 1);
+    uint64_t reports = 0, lost = 0, last = 0;
+    nsec_t deadline = clock_now() + PATIENCE;
+    while (last < 10001) { /* one more, for the loss */
+        static char message[1 << 16];
+        ssize_t n = recv(journal, message, sizeof message - 1, 0);
+        ck_assert_int_lt(clock_now(), deadline);
+        if (n <= 0) {
+            event_base_loop(shared.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+            continue;
+        }
+        message[n] = '\0';
+        uint64_t seq = strtoull(strstr(message, "TALLYD_SEQ=") + 11, NULL, 10);
+        const char *count = strstr(message, " count=");
+        uint64_t missing = count != NULL ? strtoull(count + 7, NULL, 10) : 0;
+        ck_assert_uint_eq(seq, last + missing + 1);
+        last = seq;
+        lost += missing;
+        reports += missing == 0;
+    }
+    ck_assert_uint_gt(lost, 0);
+    ck_assert_uint_eq(reports + lost, 10000);
+    ck_assert(sink_is_settled(sink));
+    ck_assert_uint_eq(atomic_load(&shared.unwritten), 0);
+    sink_free(sink);
+    close(journal);
+}
+END_TEST
+
+START_TEST(a_journal_that_goes_and_comes_again_gets_what_waited) {
+    const char *path = scratch("journal");
+    int journal = make_journal(path);
+    struct sink *sink;
+    ck_assert_int_eq(open_journal_sink(path, &sink), 0);
+    push(sink, 1, 1);
+    ck_assert_uint_eq(receive_seq(journal), 1);
+    close(journal);
+    unlink(path);
+    push(sink, 2, 5);
+    turn(200 * NSEC_PER_MSEC);
+    ck_assert(!sink_is_settled(sink));
+    ck_assert_uint_eq(atomic_load(&shared.failing), 1);
+    journal = make_journal(path);
+    wait_until(sink_is_settled(sink));
+    for (uint64_t seq = 2; seq <= 5; seq++) {
+        ck_assert_uint_eq(receive_seq(journal), seq);
+    }
+    ck_assert_uint_eq(atomic_load(&shared.failing), 0);
+    sink_free(sink);
+    close(journal);
+}
+END_TEST
+
+START_TEST(a_record_that_the_journal_does_not_take_is_stated_as_lost) {
+    const char *path = scratch("journal");
+    int journal = make_journal(path);
+    struct sink *sink;
+    ck_assert_int_eq(open_journal_sink(path, &sink), 0);
+    char *long_value = malloc(20 << 20);
+    memset(long_value, 'x', (20 << 20) - 1);
+    long_value[(20 << 20) - 1] = '\0';
+    const struct label label = {"note", long_value};
+    const struct site wide = {
+        .name = "wide", .url_given = "http://wide/", .labels = &label, .n_labels = 1};
+    push(sink, 1, 1);
+    push_record(sink, make_record(&wide, 1, false));
+    push(sink, 2, 2);
+    ck_assert(sink_is_settled(sink));
+    bool any;
+    ck_assert_uint_eq(receive_seq(journal), 1);
+    ck_assert_uint_eq(receive(journal, " from_seq=2 to_seq=2 count=", &any), 1);
+    ck_assert_uint_eq(receive_seq(journal), 4);
+    ck_assert_uint_eq(atomic_load(&shared.unwritten), 0);
+    sink_free(sink);
+    free(long_value);
+    close(journal);
+}
+END_TEST
+
 START_TEST(sample_drops_nothing_however_slow_its_reader) {
     shared.boot = NULL;
     int reader = pipe_stdout(4096);
@@ -712,6 +864,11 @@ int main(void) {
     tcase_add_test(tcase, a_device_that_fails_is_broken_and_one_that_does_not_is_written);
     tcase_add_test(tcase, a_regular_file_as_stdout_fails_for_a_while_only);
     tcase_add_test(tcase, a_socket_as_stdout_is_never_waited_for);
+    tcase_add_test(tcase, each_record_is_a_message_to_the_journal);
+    tcase_add_test(tcase, a_journal_that_is_not_there_is_refused);
+    tcase_add_test(tcase, a_journal_that_hangs_blocks_nothing_and_gets_everything_later);
+    tcase_add_test(tcase, a_journal_that_goes_and_comes_again_gets_what_waited);
+    tcase_add_test(tcase, a_record_that_the_journal_does_not_take_is_stated_as_lost);
     tcase_add_test(tcase, sample_drops_nothing_however_slow_its_reader);
     tcase_add_test(tcase, a_progress_line_is_out_of_the_way_of_reports);
     suite_add_tcase(suite, tcase);

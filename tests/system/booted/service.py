@@ -332,6 +332,81 @@ def a_credential_is_used_and_nobody_else_sees_it(lab):
     assert not os.path.exists(where)
 
 
+JOURNAL = {"to": "journal"}
+BOTH = [JOURNAL, {"to": "file", "path": LOG, "format": "json"}]
+
+
+def entries(service, *matches):
+    """What is in the journal of this service's reports, as fields."""
+    boots = {record["boot"] for record in service.records()}
+    return [entry for entry in journal("-u", "tallyd", *matches)
+            if entry.get("TALLYD_BOOT") in boots]
+
+
+@case
+def reports_in_the_journal_can_be_asked_for_by_their_fields(lab):
+    good, bad = Origin(lab, Recorder(OK)), Origin(lab, Recorder(BAD))
+    service = Service(lab, {"good": good.url(), "bad": {
+        "name": "bad", "url": bad.url(), "labels": {"team": "web"}}}, reports=BOTH)
+    service.start()
+    service.wait_for_status("1 down")
+    service.wait_for_reports(4)
+    service.stop()
+    records = service.records()
+    assert [int(entry["TALLYD_SEQ"]) for entry in entries(service, "SYSLOG_IDENTIFIER=tallyd")
+            if "TALLYD_SEQ" in entry] == [record["seq"] for record in records]
+    down = entries(service, "TALLYD_STATE=down")
+    told = [record for record in records if record.get("state", record.get("to")) == "down"]
+    assert len(down) == len(told) > 2, (len(down), len(told))
+    for entry, record in zip(down, told):
+        assert entry["PRIORITY"] == "3" and entry["TALLYD_LABEL_TEAM"] == "web", entry
+        assert entry["TALLYD_RECORD"] == record["record"] and entry["TALLYD_SITE"] == "bad", entry
+        assert entry["_SYSTEMD_UNIT"] == "tallyd.service", entry
+        assert entry["MESSAGE"].startswith(f"{record['time']} seq={record['seq']} "), entry
+    reports = [entry for entry in down if entry["TALLYD_RECORD"] == "report"]
+    assert {(entry["TALLYD_PLANNED"], entry["TALLYD_FAILED"]) for entry in reports} == {("4", "4")}
+    assert {entry["PRIORITY"] for entry in entries(service, "TALLYD_STATE=up")} == {"6"}
+    assert not entries(service, "TALLYD_SITE=good", "TALLYD_STATE=down")
+
+
+@case
+def a_journal_that_hangs_moves_no_sample_and_gets_all_reports_later(lab):
+    service = Service(lab, {f"s{i}": Origin(lab, Recorder(OK)).url() for i in range(20)},
+                      {"interval": "100ms", "samples": 1}, reports=BOTH)
+    service.start()
+    service.wait_for_reports(20)
+    pid = run("systemctl", "show", "-p", "MainPID", "--value", "systemd-journald").strip()
+    os.kill(int(pid), signal.SIGSTOP)
+    try:
+        service.wait_for_reports(1000)  # more than its socket holds
+    finally:
+        os.kill(int(pid), signal.SIGCONT)
+    service.wait_for_reports(20)
+    run("systemctl", "restart", "systemd-journald")
+    service.wait_for_reports(100)
+    service.stop()
+    records = service.records()
+    check_log(records, {f"s{i}": 0.1 for i in range(20)})
+    got = [int(entry["TALLYD_SEQ"]) for entry in entries(service) if "TALLYD_SEQ" in entry]
+    assert got == [record["seq"] for record in records], (len(got), len(records))
+
+
+@case
+def the_journal_keeps_reports_beyond_the_rate_that_it_allows_others(lab):
+    os.makedirs("/run/systemd/journald.conf.d", exist_ok=True)
+    with open("/run/systemd/journald.conf.d/rate.conf", "w", encoding="ascii") as file:
+        file.write("[Journal]\nRateLimitIntervalSec=30s\nRateLimitBurst=10\n")
+    run("systemctl", "restart", "systemd-journald")
+    service = Service(lab, {f"s{i}": Origin(lab, Recorder(OK)).url() for i in range(20)},
+                      {"interval": "100ms", "samples": 1}, reports=BOTH)
+    service.start()
+    service.wait_for_reports(1000)
+    service.stop()
+    assert len(entries(service, "TALLYD_RECORD=report")) == len(service.reports())
+    os.unlink("/run/systemd/journald.conf.d/rate.conf")
+    run("systemctl", "restart", "systemd-journald")
+
+
 @case
 def memory_max_is_honoured(lab):
     service = Service(lab, {"good": Origin(lab, Recorder(OK)).url()},
