@@ -9,6 +9,8 @@
  * hangs cannot tell. */
 #include "status.h"
 
+#include "pages.h"
+
 #include "base/log.h"
 #include "base/loop.h"
 #include "output/api.h"
@@ -300,6 +302,16 @@ static void answer_site(struct status *status, const struct web_request *request
     web_answer_text(ret_answer, 200, json_type, api_site(site, clock_wall_now()));
 }
 
+/* Why this machine itself is in trouble, or NULL. */
+static const char *trouble_now(const struct status *status) {
+    for (unsigned i = TROUBLE_NONE + 1; i < TROUBLE_COUNT; i++) {
+        if (status->vitals.troubles[i].active) {
+            return trouble_words((enum trouble)i);
+        }
+    }
+    return NULL;
+}
+
 /* The first row that fits. What is below a path that ends in "/" is handed over as `rest`. */
 static const struct route {
     const char *path;
@@ -322,6 +334,12 @@ static void on_request(const struct web_request *request, struct web_answer *ret
             return;
         }
     }
+    struct page_about about = {
+        .wall_now = clock_wall_now(),
+        .refresh_seconds = PAGES_REFRESH_SECONDS,
+        .trouble = trouble_now(status),
+    };
+    pages_answer(status->board, &about, request, ret_answer);
 }
 
 /* ---- all ---- */

@@ -72,9 +72,10 @@ static void put_matrix(const struct report *report, const char *kind, const stru
     fputs("</tbody></table></div>\n", to);
 }
 
+/* One address alone tells no more than the round. */
 static void put_addresses(const struct report *report, FILE *to) {
     struct line *lines = calloc(report->n_addresses + 1, sizeof *lines);
-    if (lines == NULL || report->n_addresses == 0) {
+    if (lines == NULL || report->n_addresses < 2) {
         free(lines);
         return;
     }

@@ -383,6 +383,17 @@ static void refuse(struct web_answer *answer, unsigned status, const char *why) 
     web_answer_text(answer, status, "text/plain; charset=utf-8", strdup(why));
 }
 
+char *web_query_value(const char *query, const char *name) {
+    struct evkeyvalq pairs;
+    char *copy = NULL;
+    if (evhttp_parse_query_str(query, &pairs) == 0) {
+        const char *value = evhttp_find_header(&pairs, name);
+        copy = value != NULL ? strdup(value) : NULL;
+        evhttp_clear_headers(&pairs);
+    }
+    return copy;
+}
+
 /* Whether whoever asks means us, and not a name that somebody has lead here. */
 static bool is_for_us(const struct web *web, struct evhttp_request *request) {
     const struct endpoint *endpoint = &web->socket->endpoint;

@@ -29,6 +29,9 @@ struct web_answer {
     void *body;
 };
 
+/* The value of that name in a query, decoded: heap. NULL: it has none, or is none, or no memory. */
+char *web_query_value(const char *query, const char *name);
+
 typedef void web_on_request(const struct web_request *request, struct web_answer *ret_answer,
                             void *arg);
 

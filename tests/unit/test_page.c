@@ -324,8 +324,8 @@ END_TEST
 START_TEST(statuses_stand_before_classes) {
     configure("sites: [ { name: a, url: http://a.test/ } ]");
     struct report *report = make("a", 1, 9, OUTCOME_RESET, 1);
-    report->n_addresses = 1;
-    report->addresses = calloc(1, sizeof *report->addresses);
+    report->n_addresses = 2;
+    report->addresses = calloc(2, sizeof *report->addresses);
     add(report, STATE_UP);
     has(one("a"), "<th scope=\"col\">200</th><th scope=\"col\">reset</th>");
 }
