@@ -9,7 +9,8 @@ import shutil
 import signal
 import subprocess
 
-from lab import Origin, Recorder, case, check_log, check_words, main, values, wait_for
+from lab import (Origin, Recorder, case, check_log, check_words, free_port, main, values,
+                 wait_for)
 
 CONFIG, LOGS = "/etc/tallyd/tallyd.yaml", "/var/log/tallyd"
 LOG = f"{LOGS}/reports.log"
@@ -434,6 +435,31 @@ def a_stop_writes_the_reports_of_rounds_that_have_begun_and_is_in_time(lab):
     report, = service.reports()
     assert report["errors"] == {"aborted": 4, "first_byte_timeout": 2}, report
     assert any("stopped" in str(line["MESSAGE"]) for line in service.said())
+
+
+@case
+def a_command_at_a_change_runs_in_the_sandbox_and_a_stop_lets_it_end(lab):
+    path = os.path.join(os.path.dirname(CONFIG), "tell.sh")
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("""#!/bin/sh
+trap 'echo hit; exit 9' TERM
+echo "told $TALLYD_SITE $TALLYD_TO $(grep NoNewPrivs /proc/self/status | tr -d '\\t')"
+echo "open:" $(ls /proc/$$/fd)
+sleep 1.5
+echo done
+""")
+    os.chmod(path, 0o755)
+    lab.callback(os.unlink, path)
+    service = Service(lab, {"bad": f"http://127.0.0.1:{free_port()}/"}, {"samples": 10},
+                      on_change={"command": "tell.sh"})
+    service.start()
+    service.wait_for_words("output: told bad down NoNewPrivs:1")
+    service.wait_for_words("output: open: 0 1 10 2")  # 10: the script
+    service.stop()  # while it sleeps; systemd's signal is for the daemon alone
+    said = [str(line["MESSAGE"]) for line in service.said()]
+    assert any("'bad': output: done" in line for line in said), said
+    assert not [line for line in said if "hit" in line or "given up" in line], said
 
 
 @case
