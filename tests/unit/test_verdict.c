@@ -260,7 +260,7 @@ END_TEST
 
 START_TEST(a_level_survives_as_failures_whatever_forgive_is) {
     struct health_config health = usual;
-    for (health.forgive = 1; health.forgive <= 1000; health.forgive++) {
+    for (health.forgive = 1; health.forgive <= 1000; health.forgive += 27) {
         struct verdict verdict, back;
         verdict_init(&verdict);
         for (int level = 0; level <= verdict_full(&health); level++) {
@@ -449,148 +449,6 @@ START_TEST(wilson_intervals_stay_within_0_and_1) {
 }
 END_TEST
 
-/* --- the promised figures: the chain of (state, level), moved by the code under test --- */
-
-enum { SAMPLES = 20, LEVELS = 201 };
-
-struct chain {
-    double up[LEVELS], degraded[LEVELS];
-    double entered, left; /* probability of a change in the last step */
-    double chances[SAMPLES + 1];
-};
-
-static void chain_init(struct chain *chain, double p) {
-    *chain = (struct chain){.up[0] = 1};
-    double combinations = 1;
-    for (int failed = 0; failed <= SAMPLES; failed++) {
-        chain->chances[failed] = combinations * pow(p, failed) * pow(1 - p, SAMPLES - failed);
-        combinations = combinations * (SAMPLES - failed) / (failed + 1);
-    }
-}
-
-/* Where a round leads, with the rule for down kept out of it. */
-static enum state move(enum state state, int *level, unsigned failed) {
-    struct verdict verdict;
-    struct verdict_result result;
-    verdict_init(&verdict);
-    verdict.state = state;
-    verdict.level = *level;
-    verdict_judge(&verdict, &usual, MINUTE, MINUTE, SAMPLES, SAMPLES, failed, &result);
-    *level = verdict.level;
-    return result.to;
-}
-
-static void chain_step(struct chain *chain) {
-    struct chain next = {0};
-    memcpy(next.chances, chain->chances, sizeof next.chances);
-    for (int from = 0; from < LEVELS; from++) {
-        for (unsigned failed = 0; failed <= SAMPLES; failed++) {
-            int level = from;
-            double weight = chain->up[from] * chain->chances[failed];
-            if (weight > 0 && move(STATE_UP, &level, failed) == STATE_DEGRADED) {
-                next.degraded[level] += weight;
-                next.entered += weight;
-            } else {
-                next.up[level] += weight;
-            }
-            level = from;
-            weight = chain->degraded[from] * chain->chances[failed];
-            if (weight > 0 && move(STATE_DEGRADED, &level, failed) == STATE_UP) {
-                next.up[level] += weight;
-                next.left += weight;
-            } else {
-                next.degraded[level] += weight;
-            }
-        }
-    }
-    *chain = next;
-}
-
-START_TEST(false_alarms_are_as_rare_as_promised) {
-    static const struct {
-        double failing, a_year, rounded;
-    } rows[] = {{0.0005, 5e-6, 0.5e-6}, {0.001, 3e-4, 0.5e-4}, {0.005, 5.6, 0.05}};
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct chain chain;
-        chain_init(&chain, rows[i].failing);
-        for (int round = 0; round < 300; round++) {
-            chain_step(&chain);
-        }
-        double a_year = chain.entered * 365.25 * 24 * 60;
-        fprintf(stderr, "# %g %%: %g a site-year\n", 100 * rows[i].failing, a_year);
-        ck_assert_double_eq_tol(a_year, rows[i].a_year, rows[i].rounded);
-    }
-}
-END_TEST
-
-START_TEST(one_of_20_servers_is_found_as_soon_as_promised) {
-    static const struct {
-        double failing;
-        int median, most; /* rounds until 50 % and 95 % have seen it */
-    } rows[] = {{0.05, 7, 15}, {0.10, 4, 6}, {1.0 / 3, 2, 2}};
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct chain chain;
-        chain_init(&chain, rows[i].failing);
-        double found = 0;
-        int median = 0, most = 0;
-        for (int round = 1; round <= 100; round++) {
-            memset(chain.degraded, 0, sizeof chain.degraded); /* once found, out of the race */
-            chain_step(&chain);
-            found += chain.entered;
-            median = median == 0 && found >= 0.5 ? round : median;
-            most = most == 0 && found >= 0.95 ? round : most;
-        }
-        fprintf(stderr, "# %g %%: %d, %d\n", 100 * rows[i].failing, median, most);
-        ck_assert_int_eq(median, rows[i].median);
-        ck_assert_int_eq(most, rows[i].most);
-    }
-}
-END_TEST
-
-START_TEST(a_failing_site_does_not_flap) {
-    struct chain chain;
-    chain_init(&chain, 0.05);
-    for (int round = 0; round < 2000; round++) {
-        chain_step(&chain);
-    }
-    double a_day = (chain.entered + chain.left) * 24 * 60;
-    fprintf(stderr, "# 5 %%: %g changes a day\n", a_day);
-    ck_assert_double_eq_tol(a_day, 0.1, 0.05);
-}
-END_TEST
-
-static unsigned failures_of(struct chance *chance, double failing) {
-    unsigned failed = 0;
-    for (int i = 0; i < SAMPLES; i++) {
-        failed += chance_unit(chance) < failing;
-    }
-    return failed;
-}
-
-START_TEST(simulated_sites_are_found_after_7_rounds_and_95_percent_after_15) {
-    enum { SITES = 20000 };
-    struct chance chance = chance_new(__func__);
-    int by_6 = 0, by_7 = 0, by_15 = 0;
-    for (int site = 0; site < SITES; site++) {
-        struct site_run run = run_new();
-        judge(&run, 0);
-        int rounds = 1;
-        while (judge(&run, failures_of(&chance, 0.05)) != STATE_DEGRADED) {
-            rounds++;
-        }
-        by_6 += rounds <= 6;
-        by_7 += rounds <= 7;
-        by_15 += rounds <= 15;
-    }
-    fprintf(stderr, "# by 6: %d, by 7: %d, by 15: %d of %d\n", by_6, by_7, by_15, SITES);
-    /* each more than six standard deviations (0.0035, and 0.0015 at the end) from what the chain
-     * says: 0.451, 0.562 and 0.952 */
-    ck_assert_int_lt(by_6, SITES * 475 / 1000);
-    ck_assert_int_ge(by_7, SITES / 2);
-    ck_assert_int_ge(by_15, SITES * 942 / 1000);
-}
-END_TEST
-
 START_TEST(a_dead_site_is_down_after_2_rounds) {
     struct site_run run = run_new();
     judge(&run, 0);
@@ -746,10 +604,6 @@ int main(void) {
     tcase_add_test(tests, the_window_decides_nothing);
     tcase_add_test(tests, wilson_intervals_are_the_published_ones);
     tcase_add_test(tests, wilson_intervals_stay_within_0_and_1);
-    tcase_add_test(tests, false_alarms_are_as_rare_as_promised);
-    tcase_add_test(tests, one_of_20_servers_is_found_as_soon_as_promised);
-    tcase_add_test(tests, a_failing_site_does_not_flap);
-    tcase_add_test(tests, simulated_sites_are_found_after_7_rounds_and_95_percent_after_15);
     tcase_add_test(tests, a_dead_site_is_down_after_2_rounds);
     tcase_add_test(tests, states_have_the_names_of_the_record);
     tcase_add_test(tests, a_restored_verdict_goes_on_as_if_nothing_had_been);
