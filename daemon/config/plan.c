@@ -41,7 +41,7 @@ enum {
     RESERVED_FDS = 32, /* standard streams, configuration, certificates, libraries */
     LOOP_FDS = 3,      /* epoll, timer, mailbox */
     SINK_FDS = 1,
-    STATUS_FDS = 210,    /* its loop, what listens, and twice as many connections as it serves */
+    STATUS_FDS = 410, /* its loop, what listens, and four times as many connections as it serves */
     JOURNAL_BYTES = 880, /* of journald's files, for a report; measured over 60,000 */
     JOURNAL_BURST = 10000,
     JOURNAL_BURST_SECONDS = 30, /* what it takes of a service by default */

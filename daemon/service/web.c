@@ -11,7 +11,8 @@
  *   where CONNECTIONS_MOST are open, the one that has waited longest for a request is cut for the new
  *   one (or, if all are being answered, the one that is nearest to its limit), so that a client that asks
  *   at once is served while others sit idle; where cutting is not quick enough, none is accepted for a
- *   moment. Descriptors never exceed twice that number.
+ *   moment. So descriptors never exceed four times that number: as many again may be on their way out,
+ *   and those that were let go are closed by libevent a turn later.
  *
  * What is read ahead is bounded by a watermark, also while an answer is written; a head by evhttp. A body
  * is written in pieces, each when the one before has gone.
