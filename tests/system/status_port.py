@@ -1,5 +1,5 @@
-"""Clients of the status port that are slow, endless, idle or deaf: no sample's start moves, what they
-take is bounded, and whoever asks properly is served."""
+"""Clients of the status port that are slow, endless, idle or deaf: no sample's start moves, what
+they take is bounded, and whoever asks properly is served."""
 
 import contextlib
 import resource
