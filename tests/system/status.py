@@ -1,0 +1,81 @@
+"""`tallyd status`, and a reload that starts, moves and ends the status server."""
+
+import json
+import os
+import signal
+import stat
+
+from lab import Daemon, Nginx, case, configuration, main, process, run_tallyd
+from lab.web import get, is_served
+
+
+def status(daemon, *arguments):
+    return run_tallyd("status", *arguments, "-c", daemon.config_path)
+
+
+def text(nginx, listen=None, **bad):
+    top = {} if listen is None else {"status": {"listen": listen}}
+    sites = [{"name": "fine one", "url": nginx.url("/200")},
+             {"name": "bad", "url": nginx.url("/503"), **bad}]
+    return configuration(sites, {"interval": "300ms", "samples": 12}, **top)
+
+
+def reload(daemon, config):
+    at = len(daemon.err())
+    daemon.write_config(config)
+    daemon.signal(signal.SIGHUP)
+    return daemon.wait_for_words("reload", after=at)
+
+
+@case
+def the_table_has_the_worst_first_and_the_exit_status_says_whether_all_are_up(lab):
+    nginx, port = Nginx(lab), process.free_port()
+    daemon = Daemon(lab, text(nginx, f"127.0.0.1:{port}"))
+    daemon.wait_for(lambda: "down" in status(daemon, "bad").out, "it to be down")
+    done = status(daemon)
+    assert done.status == 1 and done.err == "", done
+    head, first, second, _, last = done.out.splitlines()
+    assert head.startswith("state") and max(map(len, done.out.splitlines())) <= 80, done
+    assert first.startswith("down ") and first.endswith("  bad") and "12x503" in first, done
+    assert second.startswith("up ") and second.endswith("  fine one"), done
+    assert last == "2 sites: 1 down, 1 up", done
+    one = status(daemon, "bad")
+    assert one.status == 1 and "503 was not expected" in one.out, one
+    assert status(daemon, "fine one").status == 0
+    assert json.loads(status(daemon, "fine one", "--json").out)["site"]["state"] == "up"
+    assert len(json.loads(status(daemon, "--json").out)["sites"]) == 2
+    unknown = status(daemon, "nobody")
+    assert unknown.status == 2 and "no site 'nobody'" in unknown.err, unknown
+    assert "reloaded: " in reload(daemon, text(nginx, f"127.0.0.1:{port}", enabled=False))
+    daemon.wait_for(lambda: status(daemon).status == 0, "what is paused to be no matter")
+    assert "1 up, 1 paused" in status(daemon).out
+    daemon.stop()
+    gone = status(daemon)
+    assert gone.status == 3 and f"127.0.0.1:{port}" in gone.err and "does tallyd run" in gone.err
+
+
+@case
+def a_reload_starts_moves_and_ends_it_or_is_refused_whole(lab):
+    nginx, port = Nginx(lab), process.free_port()
+    path = lab.path("s.sock")
+    daemon = Daemon(lab, text(nginx))
+    daemon.first_report()
+    unsaid = status(daemon)
+    assert unsaid.status == 2 and "status: { listen:" in unsaid.err, unsaid
+    assert "reloaded: " in reload(daemon, text(nginx, f"127.0.0.1:{port}"))
+    daemon.wait_for(lambda: get(port, "/healthz")[0] == 200, "the server")
+    assert "reloaded: " in reload(daemon, text(nginx, f"unix:{path}"))
+    daemon.wait_for(lambda: not is_served(port), "the old place closed")
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o660
+    assert "2 sites: " in status(daemon).out
+    busy = Daemon(lab, text(nginx, f"127.0.0.1:{port}"), name="other")
+    busy.first_report()
+    words = reload(daemon, text(nginx, f"127.0.0.1:{port}"))
+    assert "reload refused, the old configuration stays: status: " in words, words
+    daemon.write_config(text(nginx, f"unix:{path}"))
+    assert "2 sites: " in status(daemon).out  # where it was
+    assert "reloaded: " in reload(daemon, text(nginx))
+    daemon.wait_for(lambda: not os.path.exists(path), "the socket gone")
+
+
+main()
