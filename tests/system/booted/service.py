@@ -296,6 +296,40 @@ def logrotate_under_load_loses_nothing(lab):
 
 
 @case
+def copytruncate_under_load_tears_no_line_and_keeps_the_sequence(lab):
+    rules = lab.write("rules", f"{LOG} {{\n copytruncate\n rotate 9\n nocompress\n}}\n")
+    service = Service(lab, {f"s{i}": Origin(lab, Recorder(OK)).url() for i in range(10)},
+                      {"interval": "100ms", "samples": 1})
+    service.start()
+    for _ in range(3):
+        service.wait_for_reports(30)
+        run("logrotate", "-f", "-s", lab.path("state"), rules)
+        service.wait_for(service.reports, "the log after it was cut")
+    service.stop()
+    records = [record for name in ("3", "2", "1") for record in service.records(f"{LOG}.{name}")]
+    records += service.records()
+    # what came between the copy and the cut is lost, which is what copytruncate does
+    seqs = [record["seq"] for record in records]
+    assert seqs == sorted(set(seqs)) and seqs[0] == 1, seqs
+    assert not [record for record in records if record["record"] == "lost"]
+
+
+@case
+def a_log_that_is_moved_or_deleted_is_made_anew_without_a_signal(lab):
+    service = Service(lab, {"good": Origin(lab, Recorder(OK)).url()})
+    service.start()
+    service.wait_for_reports(3)
+    os.rename(LOG, f"{LOG}.moved")
+    service.wait_for(service.reports, "the log after it was moved")
+    service.wait_for_reports(2)
+    moved = service.records(f"{LOG}.moved")
+    assert service.records()[0]["seq"] == moved[-1]["seq"] + 1
+    os.unlink(LOG)
+    service.wait_for(service.reports, "the log after it was deleted")
+    service.stop()
+
+
+@case
 def logrotate_is_content_where_the_service_does_not_run(lab):
     service = Service(lab, {"good": Origin(lab, Recorder(OK)).url()})
     service.start()
@@ -331,6 +365,41 @@ def a_credential_is_used_and_nobody_else_sees_it(lab):
     assert secret not in run("systemctl", "show", "tallyd")
     assert secret not in json.dumps(service.said()) + json.dumps(service.records())
     assert not os.path.exists(where)
+
+
+@case
+def a_command_of_on_change_runs_within_the_same_bounds(lab):
+    with open("/etc/tallyd/tell.sh", "w", encoding="ascii") as file:
+        file.write("""echo "$TALLYD_SITE is $TALLYD_TO"
+            touch /etc/tallyd/here || touch /usr/here || echo bounded
+            cd /var/lib/tallyd
+            echo "$(id -u) $(sed -n 's/^NoNewPrivs:[[:space:]]*//p; s/^Seccomp:[[:space:]]*//p' \
+                /proc/self/status | tr -d '\\n')" >told.new
+            mv told.new told""")
+    service = Service(lab, {"bad": Origin(lab, Recorder(BAD)).url()}, on_change={
+        "when": ["down"], "command": ["/bin/sh", "/etc/tallyd/tell.sh"]})
+    service.start()
+    service.wait_for_words("bad is down")
+    service.wait_for(lambda: os.path.exists("/var/lib/tallyd/told"), "what it wrote")
+    with open("/var/lib/tallyd/told", encoding="ascii") as file:
+        user, bounds = file.read().split()
+    assert int(user) == os.stat("/var/log/private/tallyd").st_uid >= 61184 and bounds == "12"
+    service.wait_for_words("bounded")
+    service.stop()
+
+
+@case
+def the_status_server_listens_in_its_directory(lab):
+    service = Service(lab, {"good": Origin(lab, Recorder(OK)).url()},
+                      status={"listen": "unix:/run/tallyd/status"})
+    service.start()
+    service.wait_for_reports(1)
+    said = run("tallyd", "status", "-c", CONFIG)
+    assert "good" in said and "up" in said, said
+    assert run("curl", "-sf", "--unix-socket", "/run/tallyd/status", "http://localhost/healthz")
+    metrics = run("curl", "-sf", "--unix-socket", "/run/tallyd/status", "http://localhost/metrics")
+    assert re.search(r"(?m)^process_max_fds [1-9]", metrics), metrics
+    service.stop()
 
 
 JOURNAL = {"to": "journal"}
