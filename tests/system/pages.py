@@ -3,9 +3,9 @@ keyboard, in both colour schemes and on a phone, with few sites and with many.""
 
 import re
 
-from lab import (Daemon, Dnsmasq, Nginx, Origin, answer, case, configuration, free_port, main,
-                 wait_for)
+from lab import (Daemon, Dnsmasq, Nginx, Origin, answer, case, configuration, free_port, main)
 from lab.browser import DARK, DESKTOP, LIGHT, PHONE, Browser
+from lab.process import listens
 
 MANY = 10000
 
@@ -44,6 +44,7 @@ def served(lab, sites, defaults=None, **top):
     port = free_port()
     daemon = Daemon(lab, configuration(sites, defaults,
                                        status={"listen": f"127.0.0.1:{port}"}, **top))
+    daemon.wait_for(lambda: listens(port), "the status port open")
     return daemon, f"http://127.0.0.1:{port}"
 
 
@@ -163,7 +164,7 @@ def ten_thousand_sites_stay_usable(lab):
                           reports=[{"to": "file", "path": "{log}", "format": "json",
                                     "only": "failed"}])
     browser = Browser(lab)
-    wait_for(lambda: opens(browser, base), "the page")
+    browser.open(base + "/")
     check(browser, base)
     browser.keep_picture("many")
     assert browser.value("document.querySelector('.filters b').textContent") == "10,000"
@@ -180,14 +181,6 @@ def ten_thousand_sites_stay_usable(lab):
     assert browser.value("document.querySelector('.pages')") is None
     check(browser, base)
     daemon.stop()
-
-
-def opens(browser, base):
-    try:
-        browser.open(base + "/")
-    except AssertionError:
-        return False
-    return True
 
 
 main()
