@@ -102,9 +102,13 @@ _tallyd() {
         value=${value#*=}
         before=${before#*=}
         _tallyd_value "$i"
-    elif ! _tallyd_value "${words[-2]}" && [[ $value == -* ]]; then
-        # shellcheck disable=SC2086 # they are words
-        _tallyd_add < <(printf '%s\n' ${options[${words[1]}]-})
+    elif ! _tallyd_value "${words[-2]}"; then
+        if [[ $value == -* ]]; then
+            # shellcheck disable=SC2086 # they are words
+            _tallyd_add < <(printf '%s\n' ${options[${words[1]}]-})
+        elif [[ ${words[1]} == status ]]; then
+            _tallyd_value --site # its argument is a name
+        fi
     fi
     for i in "${!COMPREPLY[@]}"; do
         COMPREPLY[i]=${COMPREPLY[i]#"$before"}

@@ -52,6 +52,7 @@ def bash_completes_the_sites_of_the_configuration(lab):
     assert bash_offers(*begin, "https:") == ["//a.example.org/"]
     assert bash_offers(*begin, "https://a") == ["//a.example.org/"]
     assert bash_offers(*begin, "my\\ s") == [r"my\ shop"]
+    assert bash_offers(TALLYD, "status", "-c", path, "s") == ["shop"]
     # without a configuration, or with a bad one, there are none, and no words on the terminal
     assert bash_offers(TALLYD, "sample", "--site", "") == []
     assert bash_offers(TALLYD, "sample", "-c", os.devnull, "--site", "") == []
