@@ -429,12 +429,9 @@ static void answer_request(struct web *web, struct evhttp_request *request,
         refuse(ret_answer, HTTP_BADREQUEST, "That is no path.\n");
     } else {
         struct web_request asked = {.path = decoded, .query = query != NULL ? query : ""};
-        refuse(ret_answer, HTTP_NOTFOUND, "There is no such page.\n");
-        struct web_answer answer = {0};
-        web->on_request(&asked, &answer, web->arg);
-        if (answer.status != 0) {
-            ret_answer->body_free(ret_answer->body);
-            *ret_answer = answer;
+        web->on_request(&asked, ret_answer, web->arg);
+        if (ret_answer->status == 0) {
+            refuse(ret_answer, HTTP_NOTFOUND, "There is no such page.\n");
         }
     }
     free(decoded);

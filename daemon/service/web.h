@@ -16,7 +16,7 @@ struct web_request {
     const char *query; /* as it was sent, without the '?'; empty: none */
 };
 
-/* To be filled in. As it comes it is 404 with a line of text, to which nothing is to be added. */
+/* To be filled in. It comes with all zeros; left so, it becomes 404 with a line of text. */
 struct web_answer {
     unsigned status;
     const char *type;   /* Content-Type */
