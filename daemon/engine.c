@@ -327,10 +327,6 @@ void engine_beat_stop(struct engine *engine) {
     pulse_stop(engine->pulse);
 }
 
-nsec_t engine_silence(const struct engine *engine) {
-    return engine->pulse != NULL ? pulse_silence(engine->pulse) : 0;
-}
-
 nsec_t engine_writer_lag(const struct engine *engine) {
     return writer_lag(engine->writer);
 }

@@ -113,8 +113,6 @@ void engine_vitals(const struct engine *engine, struct vitals *vitals);
  * -ENOMEM. engine_beat_stop() ends the asking, at the latest when `arg` goes. */
 int engine_beat(struct engine *engine, nsec_t period, void (*on_beat)(void *arg), void *arg);
 void engine_beat_stop(struct engine *engine);
-/* How long the slowest of them has not answered; 0: all have, or nobody asks. */
-nsec_t engine_silence(const struct engine *engine);
 
 uint64_t engine_samples(const struct engine *engine); /* that have ended, ever */
 uint64_t engine_added(

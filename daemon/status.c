@@ -16,9 +16,8 @@
 #include "output/api.h"
 #include "output/metrics.h"
 
-#include <assert.h>
+#include <dirent.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,8 +25,6 @@
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
-
-#include <dirent.h>
 
 #define AWAY_AFTER (5 * NSEC_PER_SEC) /* a loop that has not turned for so long is not alive */
 
@@ -45,7 +42,6 @@ struct status {
     struct board *board;
     struct web *web;
     struct vitals vitals;
-    nsec_t vitals_at;
 };
 
 /* ---- what comes ---- */
@@ -139,7 +135,6 @@ static void deliver_vitals(struct mail *mail, void *receiver) {
     struct status *status = receiver;
     (void)mail;
     status->vitals = status->vitals_told;
-    status->vitals_at = clock_now();
     atomic_store(&status->vitals_under_way, false);
 }
 

@@ -23,7 +23,7 @@ void status_listen(struct status *status, struct web_socket *socket);
 /* A closed round, judged, and how its site is now. The report is only referenced, and must not change
  * any more. Out of memory is said. */
 void status_add(struct status *status, struct report *report, const struct board_state *state);
-/* How the daemon is. What it knows by itself (of the process) it adds. To be told every second: it is
- * also the sign that the control loop turns. */
+/* How the daemon is, to be told every so often. What it can find out by itself (the process, and whether
+ * the loops turn) it adds. */
 void status_vitals(struct status *status, const struct vitals *vitals);
 #define STATUS_VITALS_EVERY NSEC_PER_SEC
