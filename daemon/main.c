@@ -5,24 +5,27 @@
  *   sample.c     `tallyd sample`: one round for each URL or site of the command line (sample_options.c,
  *                urls.c)
  *   checker.c    `tallyd check`: what a configuration costs, and what its sites' health will be like
- *   daemon.c     `tallyd run`: the schedule, verdicts (watch.c), reload (reload.c), stop; states over
- *                a restart (keeper.c, state_file.c); the status loop (status.c, display.c)
+ *   daemon.c     `tallyd run`: the schedule, reload (reload.c), stop; whose a round is, the site's or
+ *                ours (judge.c), and what it means (watch.c); states over a restart (keeper.c,
+ *                state_file.c); commands at a change (on_change.c, teller.c, errands.c, news.c); what
+ *                systemd is told (herald.c); the status loop (display.c, status.c, pages.c)
  *   ask.c        `tallyd status`: asks the daemon
  *   demo.c       `tallyd demo`: the daemon on an origin of its own
  *   engine.c     what they share: the loops, the order of reports, the writer; sees every folder
- *   base/        clock, log, loop (thread + event base + mailbox), text from outside, URLs, patterns
+ *   base/        clock, log, loop (thread + event base + mailbox) and whether it turns, text from
+ *                outside, URLs, addresses to listen on, patterns
  *   config/      the configuration as a value; the key rows; the YAML reader; secrets; what it will cost
  *   probe/       outcomes; a sample (follow.c) and its hops (http.c), by libcurl; what is asked, what
  *                came back, whether it will do; files of TLS; kept connections; the resolver
  *   sampling/    the schedule (pure); rounds; the sampling loop
- *   report/      tally, report, evidence, verdict, snapshot, board, the order of reports (all pure);
- *                records
- *   output/      formats (a file each), log files, sinks, the writer's loop
- *   service/     signals; the demo's origin
+ *   report/      tally, report, evidence, verdict and its forecast, change, trouble, snapshot, board,
+ *                the order of reports (all pure); records
+ *   output/      formats (a file each), log files, sinks, the writer's loop; metrics, API, pages
+ *   service/     signals, notify, a child process, the status server; the demo's origin
  *
  * Data moves down that list: a slot of the schedule becomes a round, which a sampling loop fills with
  * samples; the closed round becomes a report, gets its verdict and its place in the order, and leaves
- * for the writer. Each folder includes only itself and those above it. */
+ * for the writer; commands, pages and the state file learn of it beside that. Each folder includes only itself and those above it. */
 #include "ask.h"
 #include "checker.h"
 #include "daemon.h"
