@@ -102,8 +102,8 @@ bool engine_is_stuck(const struct engine *engine);
 nsec_t engine_control_lag(const struct engine *engine);
 nsec_t engine_sampling_lag(const struct engine *engine);
 nsec_t engine_writer_lag(const struct engine *engine);
-bool engine_is_ready(
-    const struct engine *engine); /* every sink wrote its last record; any thread */
+/* Every sink wrote its last record. From any thread. */
+bool engine_is_ready(const struct engine *engine);
 
 /* What the engine knows of the daemon's own condition; the rest of `vitals` stays. */
 void engine_vitals(const struct engine *engine, struct vitals *vitals);
@@ -115,6 +115,6 @@ int engine_beat(struct engine *engine, nsec_t period, void (*on_beat)(void *arg)
 void engine_beat_stop(struct engine *engine);
 
 uint64_t engine_samples(const struct engine *engine); /* that have ended, ever */
-uint64_t engine_added(
-    const struct engine *engine); /* beyond the sites' settings: sampler_added() */
+/* Beyond the sites' settings: sampler_added(). */
+uint64_t engine_added(const struct engine *engine);
 unsigned engine_running(const struct engine *engine); /* rounds that have not come back */

@@ -16,7 +16,8 @@ struct judge *judge_new(struct engine *engine,
                         void *arg);   /* NULL: out of memory; the engine outlives it */
 void judge_free(struct judge *judge); /* nothing is kept any more: see judge_release() */
 
-/* The configuration in force, and what is remembered of its sites, borrowed until the next call. Where the canary is another one now, or none, nothing waits for the old one. */
+/* The configuration in force, and what is remembered of its sites, which is borrowed until the next
+ * call. Where the canary is another one now, or none, nothing waits for the old one. */
 void judge_configure(struct judge *judge, const struct config *config, struct watch_list *watched);
 
 /* A round has closed. True: it is kept until the canary's word is known, at most for an interval and a

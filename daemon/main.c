@@ -25,7 +25,8 @@
  *
  * Data moves down that list: a slot of the schedule becomes a round, which a sampling loop fills with
  * samples; the closed round becomes a report, gets its verdict and its place in the order, and leaves
- * for the writer; commands, pages and the state file learn of it beside that. Each folder includes only itself and those above it. */
+ * for the writer; commands, pages and the state file learn of it beside that. Each folder includes only
+ * itself and those above it. */
 #include "ask.h"
 #include "checker.h"
 #include "daemon.h"

@@ -1,5 +1,5 @@
-/* design.md has the status pages on the control loop. They have a loop of their own, for two reasons:
- * what a scrape costs grows with the number of sites (10,000 of them are 45 MB of text), and the control
+/* The status pages have a loop of their own, and are not on the control loop, for two reasons: what a
+ * scrape costs grows with the number of sites (10,000 of them are 45 MB of text), and the control
  * loop has rounds to start on time meanwhile; and a client can be slow, or hostile. So nothing of it can
  * move a sample's start, whatever it does to this loop.
  *

@@ -13,8 +13,8 @@
 struct watch_list;
 
 /* For every site of `config` (a reference is kept), paused ones too; what `before` knew of sites that
- * ask the same URL for the same expectation is carried over, but not over a pause. `before` may be NULL, and stays the caller's. NULL:
- * out of memory. */
+ * ask the same URL for the same expectation is carried over, but not over a pause.
+ * `before` may be NULL, and stays the caller's. NULL: out of memory. */
 struct watch_list *watch_list_new(struct config *config, const struct watch_list *before);
 void watch_list_free(struct watch_list *list);
 

@@ -7,9 +7,10 @@
  *
  * Absent means not known, or nothing to tell: `labels`, `addresses`, `appeared`, `gone`, `backends`,
  * `phases_ms` and `evidence` are never empty. Backends beyond those that are told one by one have a
- * key beside the others and not among them, where a server might call itself so. Beyond the fields that every report has, "first":true marks the extra first round of
- * a site with a long interval, "ours" says why nothing of a round is judged, and "left_out" names the address families that this machine has no
- * route for. */
+ * key beside the others and not among them, where a server might call itself so. Beyond the fields
+ * that every report has, "first":true marks the extra first round of a site with a long interval,
+ * "ours" says why nothing of a round is judged, and "left_out" names the address families that this
+ * machine has no route for. */
 #include "output/format.h"
 
 #include <errno.h>
