@@ -8,6 +8,7 @@
  * configuration that they began with, of which they hold a reference. */
 #include "daemon.h"
 
+#include "difference.h"
 #include "display.h"
 #include "engine.h"
 #include "herald.h"
@@ -39,11 +40,6 @@
 enum { EXIT_OK = 0, EXIT_CONFIG = 2, EXIT_FAILED = 3 };
 static const nsec_t keep_limit = 2 * NSEC_PER_SEC;
 enum { SITES_MANY = 10 }; /* from here on a reload that drops more than half is refused */
-
-/* Between two configurations, in sites. */
-struct difference {
-    size_t added, removed, changed, before;
-};
 
 struct daemon {
     const char *path;
@@ -231,48 +227,6 @@ static void end_reload(struct daemon *daemon) {
     }
 }
 
-static bool has_same_labels(const struct site *a, const struct site *b) {
-    bool same = a->n_labels == b->n_labels;
-    for (size_t i = 0; i < a->n_labels && same; i++) {
-        same = strcmp(a->labels[i].name, b->labels[i].name) == 0 &&
-               strcmp(a->labels[i].value, b->labels[i].value) == 0;
-    }
-    return same;
-}
-
-static bool is_same_backend(const struct backend_config *a, const struct backend_config *b) {
-    const char *a_name = a->header != NULL ? a->header : a->cookie;
-    const char *b_name = b->header != NULL ? b->header : b->cookie;
-    return (a->header == NULL) == (b->header == NULL) &&
-           (a_name == b_name || (a_name != NULL && b_name != NULL && strcmp(a_name, b_name) == 0));
-}
-
-static bool is_same_site(const struct site *a, const struct site *b) {
-    return config_same_question(a, b) && has_same_labels(a, b) && a->enabled == b->enabled &&
-           a->interval == b->interval && a->timeout == b->timeout &&
-           a->dns_timeout == b->dns_timeout && a->deadline == b->deadline &&
-           a->spread == b->spread && a->samples == b->samples && a->concurrency == b->concurrency &&
-           a->addresses == b->addresses && a->family == b->family &&
-           a->body_limit_bytes == b->body_limit_bytes && a->connection == b->connection &&
-           is_same_backend(&a->backend, &b->backend) && config_same_health(&a->health, &b->health);
-}
-
-static struct difference compare(const struct config *before, const struct config *after) {
-    struct difference difference = {.before = before->n_sites};
-    for (size_t i = 0; i < after->n_sites; i++) {
-        const struct site *old = config_find(before, after->sites[i].name);
-        if (old == NULL) {
-            difference.added++;
-        } else if (!is_same_site(old, &after->sites[i])) {
-            difference.changed++;
-        }
-    }
-    for (size_t i = 0; i < before->n_sites; i++) {
-        difference.removed += config_find(after, before->sites[i].name) == NULL;
-    }
-    return difference;
-}
-
 /* A file cut at a line's end is still valid YAML; a site list that shrinks by half needs a word. */
 static bool removes_too_many(struct daemon *daemon, const struct difference *difference,
                              const struct config *config) {
@@ -353,7 +307,7 @@ static void on_read(struct reload_result *result, void *arg) {
         end_reload(daemon);
         return;
     }
-    struct difference difference = compare(before, config);
+    struct difference difference = difference_between(before, config);
     if (removes_too_many(daemon, &difference, config)) {
         end_reload(daemon);
         return;

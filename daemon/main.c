@@ -5,8 +5,8 @@
  *   sample.c     `tallyd sample`: one round for each URL or site of the command line (sample_options.c,
  *                urls.c)
  *   checker.c    `tallyd check`: what a configuration costs, and what its sites' health will be like
- *   daemon.c     `tallyd run`: the schedule, reload (reload.c), stop; whose a round is, the site's or
- *                ours (judge.c), and what it means (watch.c); states over a restart (keeper.c,
+ *   daemon.c     `tallyd run`: the schedule, reload (reload.c, difference.c), stop; whose a round is, the
+ *                site's or ours (judge.c), and what it means (watch.c); states over a restart (keeper.c,
  *                state_file.c); commands at a change (on_change.c, teller.c, errands.c, news.c); what
  *                systemd is told (herald.c); the status loop (display.c, status.c, pages.c)
  *   ask.c        `tallyd status`: asks the daemon
