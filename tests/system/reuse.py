@@ -6,6 +6,7 @@ import threading
 
 from lab import (OK, CertificateAuthority, Daemon, Nginx, Origin, Recorder, case, check_log,
                  configuration, counts, main)
+from lab.process import established
 
 INTERVAL = "300ms"
 CLOSING = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello"
@@ -223,21 +224,6 @@ def hup(daemon):
     before = len(daemon.err())
     daemon.signal(signal.SIGHUP)
     daemon.wait_for_words("reloaded: ", after=before)
-
-
-def established(pid, port):
-    """The process' own connections to that port."""
-    inodes = set()
-    for fd in os.listdir(f"/proc/{pid}/fd"):
-        try:
-            target = os.readlink(f"/proc/{pid}/fd/{fd}")
-        except FileNotFoundError:
-            continue
-        if target.startswith("socket:["):
-            inodes.add(target[8:-1])
-    with open("/proc/net/tcp", encoding="ascii") as file:
-        rows = [line.split() for line in file.readlines()[1:]]
-    return sum(row[9] in inodes and row[2].endswith(f":{port:04X}") for row in rows)
 
 
 @case

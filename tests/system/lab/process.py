@@ -1,5 +1,6 @@
 """Processes that cannot outlive their test, ports that no other test takes, and waiting."""
 
+import contextlib
 import os
 import random
 import signal
@@ -11,6 +12,7 @@ import time
 # with the process. Below the ephemeral range, so that no outgoing connection takes one either.
 _FIRST_PORT, _LAST_PORT = 10240, 32000
 _reserved = []
+_LISTENS = "0A"  # in /proc/net/tcp
 
 
 def free_port(address="127.0.0.1", kinds=(socket.SOCK_STREAM, socket.SOCK_DGRAM)):
@@ -41,6 +43,20 @@ def wait_for(condition, what, limit=30.0):
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {limit:g} s: {what() if callable(what) else what}")
         time.sleep(0.02)
+
+
+def established(pid, port, own=False):
+    """A process' connections over IPv4 to that port, or from it where it is its own."""
+    inodes = set()
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            target = os.readlink(f"/proc/{pid}/fd/{fd}")
+            if target.startswith("socket:["):
+                inodes.add(target[8:-1])
+    with open("/proc/net/tcp", encoding="ascii") as file:
+        rows = [line.split() for line in file.readlines()[1:]]
+    return sum(row[9] in inodes and row[3] != _LISTENS and
+               row[1 if own else 2].endswith(f":{port:04X}") for row in rows)
 
 
 def listens(port, address="127.0.0.1"):
