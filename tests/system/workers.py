@@ -34,8 +34,8 @@ def four_workers_and_a_hundred_sites_count_what_nginx_counts(lab):
     reports = [r for r in log if r["record"] == "report"]
     nginx.wait_for_requests({outcome: n for outcome, n in totals(reports).items()
                              if outcome != "aborted"})
-    # rounds begin in the order of their slots, which is the configuration's; a busy machine may begin
-    # one late, and that one alone leaves after others
+    # rounds begin in the order of their slots, which is the configuration's; a busy machine may
+    # begin one late, and that one alone leaves after others
     latest = 0.0
     for report in reports:
         began, due = start_of(report), start_of(report) - report["late_ms"]
