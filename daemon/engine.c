@@ -220,9 +220,14 @@ static void finish_reconfiguration(struct engine *engine, const char *why_not) {
 static void on_prepared(const char *why_not, void *arg) {
     struct engine *engine = arg;
     struct config *config = engine->next_config;
-    if (why_not == NULL && engine->apply(engine->reconfigured_arg) != 0) {
-        writer_rollback(engine->writer);
-        why_not = "out of memory";
+    if (why_not == NULL) {
+        /* what a configuration began that comes too late, nobody would write any more */
+        why_not = engine->stopping                               ? "tallyd stops"
+                  : engine->apply(engine->reconfigured_arg) != 0 ? "out of memory"
+                                                                 : NULL;
+        if (why_not != NULL) {
+            writer_rollback(engine->writer);
+        }
     }
     if (why_not != NULL) {
         finish_reconfiguration(engine, why_not);
