@@ -446,8 +446,10 @@ int ask_main(int argc, char **argv) {
         }
     }
     if (question.path == NULL || argc - optind > 1) {
-        log_error(question.path == NULL ? "which configuration? -c FILE" : "one NAME at a time");
-        fputs(help, stderr);
+        log_error("%s",
+                  question.path == NULL
+                      ? "-c FILE is missing: tallyd status -c /etc/tallyd/tallyd.yaml"
+                      : "one NAME at a time, or none for all; tallyd status --help says more");
         return EXIT_USAGE;
     }
     question.site = optind < argc ? argv[optind] : NULL;

@@ -55,6 +55,15 @@ def the_table_has_the_worst_first_and_the_exit_status_says_whether_all_are_up(la
 
 
 @case
+def what_its_arguments_lack_is_said_in_a_line(_lab):
+    for arguments, words in (((), "tallyd status -c /etc/tallyd/tallyd.yaml"),
+                             (("a", "b", "-c", "none.yaml"), "tallyd status --help")):
+        done = run_tallyd("status", *arguments)
+        assert done.status == 2 and done.out == "", done
+        assert words in done.err and len(done.err.splitlines()) == 1, done
+
+
+@case
 def a_reload_starts_moves_and_ends_it_or_is_refused_whole(lab):
     nginx, port = Nginx(lab), process.free_port()
     path = lab.path("s.sock")
