@@ -199,6 +199,11 @@ int secret_read(struct secrets *secrets, struct arena *arena, const struct secre
     /* O_NONBLOCK: opening a FIFO nobody writes to would wait for ever */
     int fd = open(*ret_path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0) {
+        if (errno == EACCES && origin->file != NULL) {
+            *ret_hint =
+                "tallyd's user must read it; a service has {credential: NAME} for what only "
+                "root reads, with LoadCredential= in its unit";
+        }
         return fail_errno("cannot be opened", errno, room, ret_why);
     }
     r = read_open(fd, secrets, arena, secret, room, ret_why, ret_hint);

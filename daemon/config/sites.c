@@ -257,7 +257,8 @@ static int make_sites(struct draft *draft, struct config *config) {
     }
     question_conclude(draft, &said.question);
     if (n_enabled == 0 && draft->n_sites > 0) {
-        messages_add(&draft->messages, MESSAGE_WARNING, draft->sites[0].mark, NULL,
+        messages_add(&draft->messages, MESSAGE_WARNING, draft->sites[0].mark,
+                     "nothing is sent anywhere; take `enabled: no` away where it stands",
                      "no site is enabled");
     }
     return 0;

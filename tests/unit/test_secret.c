@@ -48,9 +48,11 @@ static void write_file(const char *name, const char *bytes, size_t n, mode_t mod
 }
 
 /* What reading a file says; NULL: it was read. */
+static const char *hint; /* of the last read */
+
 static const char *read_file(const char *name, const struct secret **ret_secret) {
     static char room[SECRET_WHY_SIZE];
-    const char *path, *why = NULL, *hint;
+    const char *path, *why = NULL;
     struct secret_origin origin = {.file = path_of(name)};
     int r = secret_read(&secrets, &arena, &origin, ret_secret, &path, room, &why, &hint);
     ck_assert_msg(r == 0 || r == -EINVAL, "%d", r);
@@ -127,6 +129,21 @@ START_TEST(what_is_no_file_is_refused_and_never_blocks) {
 }
 END_TEST
 
+START_TEST(who_may_not_read_it_is_told_of_credentials) {
+    const struct secret *secret = NULL;
+    write_file("s", "x", 1, 0);
+    uid_t me = geteuid();
+    ck_assert_int_eq(seteuid(me == 0 ? 65534 : me), 0);
+    const char *why = read_file("s", &secret);
+    ck_assert_int_eq(seteuid(me), 0);
+    ck_assert_str_eq(why, "cannot be opened: Permission denied");
+    ck_assert_msg(hint != NULL && strstr(hint, "{credential: NAME}") != NULL, "%s", hint);
+    ck_assert_ptr_nonnull(strstr(read_file("none", &secret), "No such file"));
+    ck_assert_ptr_null(hint);
+    ck_assert_ptr_null(secret);
+}
+END_TEST
+
 START_TEST(its_length_has_a_limit) {
     enum { MOST = 64 * 1024, HUGE_BYTES = 10 * 1024 * 1024 };
     char *bytes = malloc(HUGE_BYTES);
@@ -179,7 +196,7 @@ END_TEST
 
 START_TEST(a_credential_is_a_file_of_the_directory_that_systemd_names) {
     char room[SECRET_WHY_SIZE];
-    const char *path, *why, *hint;
+    const char *path, *why;
     const struct secret *secret;
     struct secret_origin origin = {.credential = "login"};
     write_file("login", "s3cret\n", 7, 0440);
@@ -268,6 +285,7 @@ int main(void) {
     tcase_add_test(tests, one_line_is_read_without_its_end);
     tcase_add_test(tests, what_is_no_secret_is_refused);
     tcase_add_test(tests, what_is_no_file_is_refused_and_never_blocks);
+    tcase_add_test(tests, who_may_not_read_it_is_told_of_credentials);
     tcase_add_test(tests, its_length_has_a_limit);
     tcase_add_test(tests, many_are_kept_apart);
     tcase_add_test(tests, the_same_is_of_the_same_content);
