@@ -440,8 +440,8 @@ int ask_main(int argc, char **argv) {
         case 'h':
             fputs(help, stdout);
             return EXIT_UP;
-        default:
-            fputs(help, stderr);
+        default: /* getopt said which */
+            fputs("tallyd status --help says what there is\n", stderr);
             return EXIT_USAGE;
         }
     }

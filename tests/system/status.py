@@ -61,6 +61,8 @@ def what_its_arguments_lack_is_said_in_a_line(_lab):
         done = run_tallyd("status", *arguments)
         assert done.status == 2 and done.out == "", done
         assert words in done.err and len(done.err.splitlines()) == 1, done
+    unknown = run_tallyd("status", "--none")
+    assert unknown.status == 2 and len(unknown.err.splitlines()) == 2, unknown
 
 
 @case
