@@ -52,6 +52,7 @@ enum {
 #define ANSWER_LIMIT  (10 * NSEC_PER_SEC)
 #define LOOK_EVERY    (100 * NSEC_PER_MSEC)
 #define ROOM_SOON     NSEC_PER_MSEC
+#define LOOK_IDLE     (3600 * NSEC_PER_SEC) /* there is nothing to look at */
 #define ACCEPT_AGAIN  NSEC_PER_SEC
 
 /* For what is no page: nothing in it may do anything, or be shown inside another. */
@@ -84,7 +85,7 @@ struct web {
     bool paused; /* accepts none for now */
     nsec_t paused_until;
     bool accept_failing; /* and has been said */
-    struct event *look;  /* at all connections, every LOOK_EVERY */
+    struct event *look;  /* at all connections, every LOOK_EVERY; always pending: find_web() */
     struct connection connections[SLOTS];
 };
 
@@ -197,8 +198,8 @@ static void on_look(evutil_socket_t fd, short what, void *arg) {
     }
     if (web->paused && now >= web->paused_until) {
         look_again(web, ROOM_SOON); /* those that were cut go within a turn or two */
-    } else if (used > 0 || web->paused) {
-        look_again(web, LOOK_EVERY);
+    } else {
+        look_again(web, used > 0 || web->paused ? LOOK_EVERY : LOOK_IDLE);
     }
 }
 
@@ -231,17 +232,44 @@ static struct bufferevent *on_connection(struct event_base *base, void *arg) {
     if (used + 1 >= SLOTS - 1) {
         pause_accepting(web, now);
         look_again(web, 0); /* once evhttp has seen those that were cut */
-    } else if (!event_pending(web->look, EV_TIMEOUT, NULL)) {
+    } else if (used == 0) {
         look_again(web, LOOK_EVERY);
     }
     return bufferevent;
 }
 
-static void on_accept_error(struct evconnlistener *listener, void *arg) {
-    struct web *web = arg;
-    (void)listener;
+struct sought {
+    const struct evconnlistener *listener;
+    struct web *web; /* whose it is */
+};
+
+static int find_web(const struct event_base *base, const struct event *event, void *arg) {
+    struct sought *sought = arg;
+    (void)base;
+    if (event_get_callback(event) != on_look) {
+        return 0;
+    }
+    struct web *web = event_get_callback_arg(event);
+    if (web->bound != NULL && evhttp_bound_socket_get_listener(web->bound) == sought->listener) {
+        sought->web = web;
+        return 1;
+    }
+    return 0;
+}
+
+/* A listener has one argument for all its callbacks, and evhttp_bind_listener() made that evhttp's own,
+ * from which no way leads to us. But among the events of the base is ours. */
+static void on_accept_error(struct evconnlistener *listener, void *evhttp) {
+    int error = errno;
+    struct sought sought = {.listener = listener};
+    (void)evhttp;
+    event_base_foreach_event(evconnlistener_get_base(listener), find_web, &sought);
+    struct web *web = sought.web;
+    if (web == NULL) {
+        return;
+    }
     if (!web->accept_failing) {
-        log_warning("status: a connection cannot be accepted: %s", strerror(errno));
+        log_warning("status: a connection cannot be accepted: %s", strerror(error));
         web->accept_failing = true;
     }
     pause_accepting(web, clock_now() + ACCEPT_AGAIN); /* or it would be tried all the time */
@@ -602,6 +630,7 @@ int web_new(struct event_base *base, web_on_request *on_request_, void *arg, str
         web_free(web);
         return -ENOMEM;
     }
+    look_again(web, LOOK_IDLE);
     evhttp_set_max_headers_size(web->http, HEAD_BYTES_MOST);
     evhttp_set_max_body_size(web->http, 0);
     evhttp_set_allowed_methods(web->http, UINT16_MAX); /* to be refused with the right words */

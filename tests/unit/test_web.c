@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -400,6 +401,37 @@ static void refused(const char *listen, int error, const char *words) {
     free(why);
 }
 
+START_TEST(who_comes_while_descriptors_are_short_is_served_later) {
+    struct rlimit before, short_of;
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0), said[2];
+    ck_assert_int_eq(pipe(said), 0);
+    int stderr_ = dup(STDERR_FILENO);
+    dup2(said[1], STDERR_FILENO);
+    short_of = before;
+    short_of.rlim_cur = (rlim_t)stderr_ + 1; /* the last one; there is no gap below */
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &short_of), 0);
+    ck_assert_int_eq(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    char words[256];
+    ssize_t n = read(said[0], words, sizeof words - 1); /* until it cannot be accepted */
+    dup2(stderr_, STDERR_FILENO);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+    ck_assert_int_gt(n, 0);
+    words[n] = '\0';
+    ck_assert_msg(strstr(words, "cannot be accepted: Too many open files") != NULL, "%s", words);
+    const char request[] = "GET /small HTTP/1.0\r\n\r\n";
+    send_bytes(fd, request, sizeof request - 1);
+    char *all = read_all(fd, NULL);
+    ck_assert_msg(strstr(all, "hello\n") != NULL, "%s", all);
+    free(all);
+    close(said[0]);
+    close(said[1]);
+    close(stderr_);
+}
+END_TEST
+
 START_TEST(an_address_in_use_is_refused_with_words) {
     refused(listen_, EADDRINUSE, "Address already in use");
     refused("192.0.2.1:80", EINVAL, "no loopback address");
@@ -479,6 +511,7 @@ int main(void) {
     tcase_add_test(tests, a_client_that_goes_in_the_middle_leaves_nothing);
     tcase_add_test(tests, those_that_ask_nothing_give_way);
     tcase_add_test(tests, a_flood_of_connections_is_survived);
+    tcase_add_test(tests, who_comes_while_descriptors_are_short_is_served_later);
     tcase_add_test(tests, an_address_in_use_is_refused_with_words);
     suite_add_tcase(suite, tests);
     TCase *sockets = tcase_create("sockets");
