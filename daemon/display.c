@@ -17,6 +17,7 @@ struct display {
     const struct trouble_list *troubles;
     struct status *status; /* NULL: none is wanted */
     char *listen;          /* where it does */
+    struct web_file file;  /* and at which file there */
     struct event *told;    /* every second: how the daemon is */
     nsec_t wall_started, wall_reloaded;
     uint64_t reloads, reloads_refused;
@@ -26,6 +27,7 @@ struct display {
     struct status *next_status;
     struct web_socket *next_socket; /* for the status that there is */
     char *next_listen;
+    struct web_file next_file;
 };
 
 static void tell_vitals(struct display *display) {
@@ -84,9 +86,11 @@ void display_free(struct display *display) {
     free(display);
 }
 
+/* A unix socket that somebody removed is made anew. */
 static bool stays(const struct display *display, const struct config *config) {
     const char *is = display->listen, *will = config->status_listen;
-    return is == will || (is != NULL && will != NULL && strcmp(is, will) == 0);
+    return is == will || (is != NULL && will != NULL && strcmp(is, will) == 0 &&
+                          web_file_is_at(&display->file, is));
 }
 
 int display_prepare(struct display *display, const struct config *config, char **ret_why) {
@@ -98,6 +102,9 @@ int display_prepare(struct display *display, const struct config *config, char *
     int r = display->next_listen == NULL
                 ? -ENOMEM
                 : web_socket_open(config->status_listen, &display->next_socket, ret_why);
+    if (r == 0) {
+        display->next_file = web_socket_file(display->next_socket);
+    }
     if (r == 0 && display->status == NULL) {
         r = status_new(display->engine, display->next_socket, &display->next_status);
         display->next_socket = NULL;
@@ -147,6 +154,7 @@ void display_commit(struct display *display, struct config *config,
         }
         free(display->listen);
         display->listen = display->next_listen;
+        display->file = display->next_file;
         display->next_status = NULL;
         display->next_socket = NULL;
         display->next_listen = NULL;

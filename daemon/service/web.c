@@ -71,8 +71,7 @@ struct connection {
 struct web_socket {
     struct endpoint endpoint;
     int fd;
-    dev_t device; /* of a unix socket */
-    ino_t inode;
+    struct web_file file;
 };
 
 struct web {
@@ -539,8 +538,7 @@ static int open_socket(struct web_socket *socket_, const char **ret_what) {
         if (chmod(path, SOCKET_MODE) != 0 || lstat(path, &made) != 0) {
             return -errno;
         }
-        socket_->device = made.st_dev;
-        socket_->inode = made.st_ino;
+        socket_->file = (struct web_file){.device = made.st_dev, .inode = made.st_ino};
     }
     return listen(fd, BACKLOG) == 0 ? 0 : -errno;
 }
@@ -565,15 +563,28 @@ int web_socket_open(const char *listen, struct web_socket **ret_socket, char **r
     return 0;
 }
 
+struct web_file web_socket_file(const struct web_socket *socket) {
+    return socket->file;
+}
+
+static bool is_at(const struct web_file *file, const struct endpoint *endpoint) {
+    struct stat there;
+    return lstat(endpoint->address.local.sun_path, &there) == 0 && there.st_ino == file->inode &&
+           there.st_dev == file->device;
+}
+
+bool web_file_is_at(const struct web_file *file, const char *listen) {
+    struct endpoint endpoint;
+    return file->inode == 0 ||
+           (endpoint_parse(listen, &endpoint) == NULL && is_at(file, &endpoint));
+}
+
 void web_socket_free(struct web_socket *socket) {
     if (socket == NULL) {
         return;
     }
-    struct stat there;
-    const char *path = socket->endpoint.address.local.sun_path;
-    if (socket->inode != 0 && lstat(path, &there) == 0 && there.st_ino == socket->inode &&
-        there.st_dev == socket->device) {
-        unlink(path);
+    if (socket->file.inode != 0 && is_at(&socket->file, &socket->endpoint)) {
+        unlink(socket->endpoint.address.local.sun_path);
     }
     if (socket->fd >= 0) {
         close(socket->fd);

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 struct event_base;
 struct web;
@@ -44,6 +45,14 @@ void web_free(struct web *web); /* ends all connections; NULL does nothing */
 struct web_socket;
 /* `listen` as in base/endpoint.h. 0, or -errno with *ret_why: a sentence (heap; NULL: out of memory). */
 int web_socket_open(const char *listen, struct web_socket **ret_socket, char **ret_why);
+/* Which file a unix socket is; zeros for an address. */
+struct web_file {
+    dev_t device;
+    ino_t inode;
+};
+struct web_file web_socket_file(const struct web_socket *socket);
+/* Whether who connects to `listen` still comes to that file: nobody removed or replaced it. */
+bool web_file_is_at(const struct web_file *file, const char *listen);
 /* Closes it, and removes a unix socket from its directory if it is still this one. NULL does nothing. */
 void web_socket_free(struct web_socket *socket);
 

@@ -85,6 +85,9 @@ def a_reload_starts_moves_and_ends_it_or_is_refused_whole(lab):
     assert "reload refused, the old configuration stays: status: " in words, words
     daemon.write_config(text(nginx, f"unix:{path}"))
     assert "2 sites: " in status(daemon).out  # where it was
+    os.unlink(path)
+    assert "reloaded: " in reload(daemon, text(nginx, f"unix:{path}"))
+    daemon.wait_for(lambda: "2 sites: " in status(daemon).out, "a new socket for one that went")
     assert "reloaded: " in reload(daemon, text(nginx))
     daemon.wait_for(lambda: not os.path.exists(path), "the socket gone")
 
