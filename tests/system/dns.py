@@ -27,7 +27,7 @@ def the_address_that_refuses_is_named(lab):
     dns = Dnsmasq(lab, {"shop.test": [*good, "127.0.0.5"]})
     daemon = daemon_for(lab, dns.address, {"shop": f"http://shop.test:{nginx.port}/200"},
                         {"samples": 20})
-    report = daemon.wait_for_reports(1)[0]
+    report = daemon.first_report()
     assert counts(report) == {"200": 15, "connect_refused": 5}, report
     assert address_counts([report]) == {
         **{address: {"200": 5} for address in good}, "127.0.0.5": {"connect_refused": 5}}, report
@@ -54,7 +54,7 @@ def thirty_addresses_are_all_reached_in_two_rounds_of_twenty(lab):
 def a_name_that_does_not_exist_is_dns_nxdomain(lab):
     dns = Dnsmasq(lab, {})
     daemon = daemon_for(lab, dns.address, {"gone": "http://gone.test/"})
-    report = daemon.wait_for_reports(1)[0]
+    report = daemon.first_report()
     assert counts(report) == {"dns_nxdomain": 4}, report
     assert report["judged"] == report["failed"] == 4 and report["reasons"] == {"error": 4}, report
     daemon.stop()
@@ -80,7 +80,7 @@ def a_silent_server_is_dns_timeout_and_delays_no_other_site(lab):
 @case
 def a_closed_port_is_dns_failure(lab):
     daemon = daemon_for(lab, f"127.0.0.1:{free_port()}", {"blind": "http://blind.test/"})
-    assert counts(daemon.wait_for_reports(1)[0]) == {"dns_failure": 4}
+    assert counts(daemon.first_report()) == {"dns_failure": 4}
     daemon.stop()
 
 

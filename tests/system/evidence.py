@@ -41,7 +41,7 @@ def sampled(lab, url, resolver=None, samples=4, **site):
     daemon = Daemon(lab, configuration(
         [{"name": "site", "url": url, **site}],
         {"interval": "9s", "samples": samples, "spread": "0s"}, **top))
-    report = daemon.wait_for_reports(1)[-1]
+    report = daemon.first_report()
     daemon.stop()
     with open(daemon.log_path, encoding="utf-8") as log:
         assert "s3cr3t" not in log.read(), report

@@ -244,7 +244,7 @@ def a_body_that_is_unpacked_beyond_the_timeout_ends_there(lab):
     daemon = Daemon(lab, configuration(
         [{"name": "site", "url": origin.url(), "body_limit": "1GiB", "samples": 1,
           "request": {"compressed": True}}], {"interval": "20s", "timeout": "200ms"}))
-    report = daemon.wait_for_reports(1)[0]
+    report = daemon.first_report()
     assert set(counts(report)) <= {"transfer_timeout", "local_resource"}, report
     assert report["took_ms"] < 1000, report
     daemon.stop()

@@ -59,7 +59,7 @@ def a_process_that_was_stopped_blames_no_site_for_a_timeout(lab):
         env={"SSL_CERT_FILE": ca.certificate})
     daemon.wait_for(lambda: len(began) == 3, "three samples under way")
     stop_for(daemon, 2.2)
-    report = daemon.wait_for_reports(1)[0]
+    report = daemon.first_report()
     assert report["failed"] == 0, report
     daemon.stop()
 
@@ -79,7 +79,7 @@ def a_process_that_was_stopped_while_a_site_was_silent_blames_the_site(lab):
     # more than a quarter of the timeout, after the question and before the timeout: whatever had
     # come would have been seen
     stop_for(daemon, 1.2)
-    report = daemon.wait_for_reports(1)[0]
+    report = daemon.first_report()
     assert counts(report) == {"first_byte_timeout": 3}, report
     daemon.stop()
 

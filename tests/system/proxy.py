@@ -12,7 +12,7 @@ def sampled(lab, url, proxy, env=None, resolver=None, **site):
     daemon = Daemon(lab, configuration(
         [{"name": "site", "url": url, "request": request, **site}],
         {"interval": "5s", "samples": 4, "spread": "0s"}, **top), env=env)
-    report = daemon.wait_for_reports(1)[-1]
+    report = daemon.first_report()
     daemon.stop()
     return report
 

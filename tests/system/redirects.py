@@ -40,7 +40,7 @@ def sampled(lab, url, follow=3, scope="same-origin", resolver=None, samples=2, e
     daemon = Daemon(lab, configuration(
         [{"name": "site", "url": url, "redirects": {"follow": follow, "to": scope}, **site}],
         {"interval": "8s", "samples": samples, "spread": "0s"}, **top), env=env)
-    report = daemon.wait_for_reports(1)[-1]  # those of earlier daemons are in the log too
+    report = daemon.first_report()
     daemon.stop()
     return report
 

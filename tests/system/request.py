@@ -22,7 +22,7 @@ def sampled(lab, url, samples=4, **site):
     """The first report of that site."""
     daemon = Daemon(lab, configuration([{"name": "site", "url": url, **site}],
                                        {"interval": "5s", "samples": samples, "spread": "0s"}))
-    report = daemon.wait_for_reports(1)[-1]  # those of earlier daemons are in the log too
+    report = daemon.first_report()
     daemon.stop()
     return report
 
@@ -210,7 +210,7 @@ def a_bomb_ends_at_the_limit_of_the_body(lab):
     daemon = Daemon(lab, configuration(
         [{"name": "site", "url": origin.url(), "request": {"compressed": True}}],
         {"interval": "5s", "samples": 20, "spread": "0s"}))
-    report = daemon.wait_for_reports(1)[0]
+    report = daemon.first_report()
     assert counts(report) == {"200": 20}, report
     assert daemon.cpu_seconds() < 2, daemon.cpu_seconds()
     assert daemon.rss_bytes() < 100 << 20, daemon.rss_bytes()
@@ -231,7 +231,7 @@ def codings_upon_codings_are_not_undone(lab):
         daemon = Daemon(lab, configuration(
             [{"name": "site", "url": origin.url(), "request": {"compressed": True}}],
             {"interval": "5s", "samples": 4, "spread": "0s"}), name=f"tallyd{origin.port}")
-        report = daemon.wait_for_reports(1)[0]
+        report = daemon.first_report()
         assert counts(report) == {"protocol": 4}, report
         assert daemon.cpu_seconds() < 0.5, daemon.cpu_seconds()
         assert "more than once" in report["evidence"][0]["words"], report

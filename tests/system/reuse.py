@@ -134,7 +134,7 @@ def nothing_is_repeated_on_a_connection_that_is_new(lab):
     recorder = Recorder(lambda request: None)
     origin = Origin(lab, recorder)
     daemon = started(lab, {"name": "site", "url": origin.url()})
-    report = daemon.wait_for_reports(1)[0]
+    report = daemon.first_report()
     assert counts(report) == {"empty_reply": 4} and report.get("repeated", 0) == 0, report
     daemon.stop()
     assert len(recorder.requests) == origin.connections
@@ -262,7 +262,7 @@ def a_ca_that_goes_in_mid_round_is_not_trusted_by_a_kept_connection(lab):
     with open(other.certificate, encoding="ascii") as file:
         lab.write("bundle.pem", file.read())
     hup(daemon)
-    report = daemon.wait_for_reports(1)[0]
+    report = daemon.first_report()
     assert set(counts(report)) == {"200", "tls_verify"}, report
     assert report["codes"]["200"] == len(recorder.requests) <= 12, report
     daemon.stop()

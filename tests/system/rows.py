@@ -24,7 +24,7 @@ class Name:
 
     def report(self, **settings):
         daemon = Daemon(self._lab, self.configuration(**settings))
-        report = daemon.wait_for_reports(1)[-1]
+        report = daemon.first_report()
         check_log(daemon.stop())
         return report
 

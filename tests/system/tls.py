@@ -15,7 +15,7 @@ def sites(*rows):
 
 def sampled(lab, url, tls, **site):
     daemon = Daemon(lab, sites({"name": "site", "url": url, "tls": tls, **site}))
-    report = daemon.wait_for_reports(1)[-1]
+    report = daemon.first_report()
     daemon.stop()
     return report
 
@@ -360,7 +360,7 @@ def a_round_under_way_does_not_trust_what_sighup_took_out(lab):
     wait_for(lambda: len(recorder.requests) >= 5, "five samples")
     put(lab, bundle, read(other.certificate))
     run.hup("reloaded: ")
-    report = run.daemon.wait_for_reports(1)[0]
+    report = run.daemon.first_report()
     assert set(counts(report)) == {"200", "tls_verify"} and report["round"] == 1, report
     assert report["codes"]["200"] == len(recorder.requests) <= 12, report
     run.daemon.stop()
