@@ -59,22 +59,12 @@ static struct heading stack(outcome_t outcome) {
     return heading;
 }
 
-/* Statuses first, then classes. */
-static outcome_t outcome_at(const struct tally *tally, size_t i) {
-    size_t classes = 0;
-    while (classes < tally->n && !outcome_is_status(tally->rows[classes].outcome)) {
-        classes++;
-    }
-    size_t statuses = tally->n - classes;
-    return tally->rows[i < statuses ? classes + i : i - statuses].outcome;
-}
-
 /* How many outcomes from `first` on fit into a line. */
 static size_t fit(const struct matrix *matrix, size_t first) {
     unsigned column = matrix->name_columns + FAILED_COLUMNS + TIME_COLUMNS;
     size_t n = 0;
     while (first + n < matrix->all.tally->n) {
-        column += stack(outcome_at(matrix->all.tally, first + n)).columns;
+        column += stack(tally_outcome_at(matrix->all.tally, first + n)).columns;
         if (column > FORMAT_COLUMNS && n > 0) {
             break;
         }
@@ -87,7 +77,7 @@ static void put_head(const struct matrix *matrix, size_t first, size_t n, FILE *
     for (unsigned line = STACK_MOST; line > 0; line--) { /* counted from below */
         bool bottom = line == 1, any = bottom;
         for (size_t i = 0; i < n && !any; i++) {
-            any = stack(outcome_at(matrix->all.tally, first + i)).n >= line;
+            any = stack(tally_outcome_at(matrix->all.tally, first + i)).n >= line;
         }
         if (!any) {
             continue;
@@ -101,7 +91,7 @@ static void put_head(const struct matrix *matrix, size_t first, size_t n, FILE *
             pending = matrix->name_columns + FAILED_COLUMNS + TIME_COLUMNS;
         }
         for (size_t i = 0; i < n; i++) {
-            struct heading heading = stack(outcome_at(matrix->all.tally, first + i));
+            struct heading heading = stack(tally_outcome_at(matrix->all.tally, first + i));
             const char *word = line <= heading.n ? heading.words[heading.n - line] : "";
             pending += heading.columns;
             if (*word != '\0') {
@@ -130,7 +120,7 @@ static void put_row(const struct matrix *matrix, const struct row *row, size_t f
     put_count(row->failed, FAILED_COLUMNS, to);
     fprintf(to, "%*s", TIME_COLUMNS, format_ms(row->p50, ms));
     for (size_t i = 0; i < n; i++) {
-        outcome_t outcome = outcome_at(matrix->all.tally, first + i);
+        outcome_t outcome = tally_outcome_at(matrix->all.tally, first + i);
         put_count(tally_count(row->tally, outcome), stack(outcome).columns, to);
     }
     fputc('\n', to);

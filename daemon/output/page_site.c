@@ -27,15 +27,6 @@ static void put_cell(unsigned count, bool bad, FILE *to) {
     }
 }
 
-/* Statuses first, then classes. */
-static outcome_t column(const struct tally *columns, size_t i) {
-    size_t classes = 0;
-    while (classes < columns->n && !outcome_is_status(columns->rows[classes].outcome)) {
-        classes++;
-    }
-    return columns->rows[(i + classes) % columns->n].outcome;
-}
-
 static void put_line(const struct site *site, const struct tally *columns, const struct line *line,
                      FILE *to) {
     char ms[FORMAT_MS_BYTES];
@@ -45,7 +36,7 @@ static void put_line(const struct site *site, const struct tally *columns, const
     put_cell(line->failed, true, to);
     fprintf(to, "<td class=\"number\">%s</td>", format_ms(line->p50, ms));
     for (size_t i = 0; i < columns->n; i++) {
-        outcome_t outcome = column(columns, i);
+        outcome_t outcome = tally_outcome_at(columns, i);
         bool met = outcome_is_status(outcome) && status_set_has(site->expect.status, outcome);
         put_cell(tally_count(line->tally, outcome), !met && outcome_is_judged(outcome), to);
     }
@@ -62,7 +53,7 @@ static void put_matrix(const struct report *report, const char *kind, const stru
             kind, kind);
     for (size_t i = 0; i < report->tally.n; i++) {
         fputs("<th scope=\"col\">", to);
-        html_outcome(column(&report->tally, i), to);
+        html_outcome(tally_outcome_at(&report->tally, i), to);
         fputs("</th>", to);
     }
     fputs("</tr></thead>\n<tbody>\n", to);

@@ -2,6 +2,7 @@
  * order. Even all 900 status codes at once cost a memmove of 7 KB each, once. */
 #include "report/tally.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,4 +75,13 @@ unsigned tally_sum(const struct tally *tally) {
         sum += tally->rows[i].count;
     }
     return sum;
+}
+
+outcome_t tally_outcome_at(const struct tally *tally, size_t i) {
+    assert(i < tally->n);
+    size_t classes = 0;
+    while (classes < tally->n && !outcome_is_status(tally->rows[classes].outcome)) {
+        classes++;
+    }
+    return tally->rows[(classes + i) % tally->n].outcome;
 }

@@ -91,6 +91,20 @@ START_TEST(without_memory_a_tally_stays_as_it_is) {
 }
 END_TEST
 
+START_TEST(people_read_statuses_before_classes) {
+    static const outcome_t wanted[] = {200, 503, OUTCOME_ABORTED, OUTCOME_RESET};
+    struct tally tally;
+    tally_init(&tally);
+    for (size_t i = 4; i > 0; i--) {
+        ck_assert_int_eq(tally_add(&tally, wanted[i - 1], 1), 0);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        ck_assert_uint_eq(tally_outcome_at(&tally, i), wanted[i]);
+    }
+    tally_clear(&tally);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("tally");
     TCase *tests = tcase_create("tally");
@@ -101,6 +115,7 @@ int main(void) {
     if (memory_can_fail()) {
         tcase_add_test(tests, without_memory_a_tally_stays_as_it_is);
     }
+    tcase_add_test(tests, people_read_statuses_before_classes);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
