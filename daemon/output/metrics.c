@@ -3,9 +3,15 @@
  * for each of them; it does so in pieces, and holds a reference of each site meanwhile. All series of
  * one site and family are of one moment.
  *
- * How many series there can be: about 45 a site, and what is not known beforehand is bounded. Status codes
+ * How many series there can be: about 50 a site, and what is not known beforehand is bounded. Status codes
  * are told apart up to BOARD_CODES_MOST a site, the rest is code="other"; error classes and reasons are
  * two short lists; latency has twelve buckets. Addresses, backends and URLs are no labels.
+ *
+ * rate() and increase() see no increase in a series' first value, so what an alert may rest on is there
+ * from the start, at 0. Of samples that count against a site that is tallyd_failed_total by reason, where
+ * every error class is reason="error"; of those that do not, the three classes of ours. The other nineteen
+ * classes would be mostly zeros of each site: they, like codes, come with their first sample and are for
+ * looking closer.
  *
  * A site's own labels are on each of its series, and not on those of sites without them: to Prometheus
  * a label that is not there is an empty one. A name that a family needs for itself, or that begins with
@@ -107,10 +113,11 @@ static void write_codes(const char *name, const char *labels, const struct board
     }
 }
 
+/* Those of ours also at 0: no reason tells of them. */
 static void write_classes(const char *name, const char *labels, const struct board_site *site,
                           FILE *to) {
     for (unsigned i = OUTCOME_NONE + 1; i < OUTCOME_CLASSES; i++) {
-        if (site->counts.classes[i] > 0) {
+        if (site->counts.classes[i] > 0 || !outcome_is_judged((outcome_t)i)) {
             put_count(name, "", labels, "class", outcome_class_name((outcome_t)i),
                       site->counts.classes[i], to);
         }

@@ -13,6 +13,7 @@ from lab.web import Prometheus, get, get_json, metrics, need, value
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
 RULES = os.path.join(ROOT, "config/prometheus/rules.yml")
 SECONDS = float(os.environ.get("TALLYD_SCRAPE_SECONDS", "8"))  # 30 in a long run
+OURS = "aborted local_resource not_sent".split()
 REASONS = "error status header body certificate latency".split()
 
 
@@ -58,6 +59,8 @@ def sums(reports):
             add(n, "tallyd_failed_total", reason)
     for reason in REASONS:
         add(0, "tallyd_failed_total", reason)
+    for name in OURS:
+        add(0, "tallyd_sample_errors_total", name)
     add(0, "tallyd_latency_seconds_count")
     return wanted
 
@@ -149,6 +152,22 @@ def rules_and_dashboard_name_metrics_that_there_are(lab):
             named = set(re.findall(r"\b(?:tallyd|process)_[a-z_]+", file.read()))
         assert len(named) >= 8, (path, named)
         assert named <= there, (path, named - there)
+
+
+@case
+def rates_of_the_rules_are_of_series_that_are_there_before_the_first_sample(lab):
+    _, port = start(lab, three_sites(Nginx(lab)))
+    there = metrics(port)
+    with open(RULES, encoding="utf-8") as file:
+        rates = re.findall(r'(?:rate|increase)\((\w+)(?:{class=~"([^"]+)"})?\[', file.read())
+    assert len(rates) >= 4, rates
+    for name, classes in rates:
+        for each in classes.split("|"):
+            labels = {"class": each} if each else {}
+            found = [dict(key[1]) for key in there if key[0] == name
+                     and dict(key[1]).get("site", "paused") == "paused"
+                     and labels.items() <= dict(key[1]).items()]
+            assert found, (name, labels)
 
 
 @case

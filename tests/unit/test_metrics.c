@@ -149,11 +149,33 @@ START_TEST(a_paused_site_is_in_that_state) {
 }
 END_TEST
 
+/* What rate() and increase() are asked of must be there before it increases. */
+START_TEST(what_alerts_rest_on_is_there_before_the_first_round_and_no_more) {
+    board_load("[ { name: shop, url: https://shop.test/ } ]");
+    char *text = scrape();
+    for (unsigned i = REASON_NONE + 1; i < REASON_COUNT; i++) {
+        char line[128];
+        snprintf(line, sizeof line, "tallyd_failed_total{site=\"shop\",reason=\"%s\"} 0",
+                 reason_name((enum reason)i));
+        assert_has(text, line);
+    }
+    assert_has(text, "tallyd_samples_planned_total{site=\"shop\"} 0");
+    assert_has(text, "tallyd_samples_judged_total{site=\"shop\"} 0");
+    assert_has(text, "tallyd_sample_errors_total{site=\"shop\",class=\"not_sent\"} 0");
+    assert_has(text, "tallyd_sample_errors_total{site=\"shop\",class=\"local_resource\"} 0");
+    assert_has(text, "tallyd_sample_errors_total{site=\"shop\",class=\"aborted\"} 0");
+    ck_assert_uint_eq(count(text, "\ntallyd_sample_errors_total{"), 3);
+    ck_assert_uint_eq(count(text, "\ntallyd_samples_total{"), 0);
+    free(text);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("metrics");
     TCase *tests = tcase_create("metrics");
     tcase_add_checked_fixture(tests, NULL, board_end);
     tcase_add_test(tests, a_site_is_told_as_it_was_agreed);
+    tcase_add_test(tests, what_alerts_rest_on_is_there_before_the_first_round_and_no_more);
     tcase_add_test(tests, names_and_labels_are_escaped_and_do_not_collide);
     tcase_add_test(tests, each_family_has_one_head_and_its_series_together);
     tcase_add_test(tests, sites_that_go_during_a_scrape_are_in_it_and_not_in_the_next);
