@@ -3,6 +3,8 @@
  * cut where it goes to a terminal, and nowhere else. */
 #include "ask.h"
 
+#include "ask_evidence.h"
+
 #include "base/endpoint.h"
 #include "base/log.h"
 #include "config/config.h"
@@ -316,7 +318,8 @@ static int print_all(const json_t *root) {
     return status;
 }
 
-static void print_one(const json_t *root) {
+/* 0 or -ENOMEM */
+static int print_one(const json_t *root) {
     const json_t *site = json_object_get(root, "site");
     const json_t *window = json_object_get(site, "window");
     const json_t *latency = json_object_get(site, "latency_ms");
@@ -339,7 +342,7 @@ static void print_one(const json_t *root) {
     }
     if (*text_of(site, "began") == '\0') {
         printf("  no round yet\n");
-        return;
+        return 0;
     }
     print_outcomes(site, text, sizeof text);
     printf("  last round  %u, %s\n              %s\n", number_of(site, "round"),
@@ -350,13 +353,7 @@ static void print_one(const json_t *root) {
                json_number_value(json_object_get(latency, "p90")),
                json_number_value(json_object_get(latency, "max")));
     }
-    size_t i;
-    json_t *evidence;
-    json_array_foreach(json_object_get(json_object_get(root, "last"), "evidence"), i, evidence) {
-        printf("  %s at %s: %s\n", text_of(evidence, "outcome"),
-               *text_of(evidence, "address") != '\0' ? text_of(evidence, "address") : "-",
-               text_of(evidence, "words"));
-    }
+    return ask_evidence_print(json_object_get(root, "last"), stdout);
 }
 
 /* ---- all ---- */
@@ -371,8 +368,9 @@ static int tell(const struct question *question, const struct answer *answer) {
         status = EXIT_UNASKED;
     } else if (question->site != NULL) {
         status = is_fine(site) ? EXIT_UP : EXIT_NOT_UP;
-        if (!question->json) {
-            print_one(root);
+        if (!question->json && print_one(root) < 0) {
+            log_error("out of memory");
+            status = EXIT_UNASKED;
         }
     } else if (!question->json) {
         status = print_all(root);

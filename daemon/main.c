@@ -9,7 +9,7 @@
  *                site's or ours (judge.c), and what it means (watch.c); states over a restart (keeper.c,
  *                state_file.c); commands at a change (on_change.c, teller.c, errands.c, news.c); what
  *                systemd is told (herald.c); the status loop (display.c, status.c, pages.c)
- *   ask.c        `tallyd status`: asks the daemon
+ *   ask.c        `tallyd status`: asks the daemon; ask_evidence.c: what of a site's samples failed
  *   demo.c       `tallyd demo`: the daemon on an origin of its own
  *   engine.c     what they share: the loops, the order of reports, the writer; sees every folder
  *   base/        clock, log, loop (thread + event base + mailbox) and whether it turns, text from

@@ -97,7 +97,8 @@ def a_library_is_known_in_one_place(files):
                         "daemon/ask.c"),
               "openssl/": ("daemon/probe/",), "ares.h": ("daemon/probe/",),
               "yaml.h": ("daemon/config/",), "systemd/": ("daemon/service/notify.c",),
-              "jansson.h": ("daemon/output/", "daemon/report/snapshot.c", "daemon/ask.c")}
+              "jansson.h": ("daemon/output/", "daemon/report/snapshot.c", "daemon/ask.c",
+                            "daemon/ask_evidence.c")}
     return [f"{path}: includes {name}"
             for path in of_kind(files, ".c", ".h") if path.startswith("daemon/")
             for kind, name in INCLUDE.findall(read(path))

@@ -64,6 +64,10 @@ const char *format_health(bool in_trouble);
 /* The report as every text begins: its URL, and each outcome with its count. 0 or -ENOMEM. */
 int format_classic(const struct report *report, FILE *to);
 
+/* Samples as `tallyd sample -v` shows them: for each kind an empty line, its samples, what was said of
+ * them, and their curl lines, each of these once. 0 or -ENOMEM. */
+int format_evidence(const struct report_evidence *list, size_t n, FILE *to);
+
 #define FORMAT_COLUMNS 80 /* of a terminal */
 
 /* How many of them a safe text takes; wide characters count as one. */

@@ -201,12 +201,11 @@ static int put_sample(const struct report_evidence *evidence, FILE *to) {
 }
 
 /* Samples of one kind, then what was said of them, then their lines, each of these once. */
-static int put_alike(const struct report *report, size_t first, FILE *to) {
-    const struct report_evidence *list = report->evidence;
+static int put_alike(const struct report_evidence *list, size_t n, size_t first, FILE *to) {
     put_kind(&list[first], to);
     const struct report_evidence *words = NULL;
     int r = 0;
-    for (size_t i = first; i < report->n_evidence && r == 0; i++) {
+    for (size_t i = first; i < n && r == 0; i++) {
         if (!is_alike(&list[i], &list[first])) {
             continue;
         }
@@ -219,7 +218,7 @@ static int put_alike(const struct report *report, size_t first, FILE *to) {
             words = &list[i];
         }
     }
-    for (size_t i = first; i < report->n_evidence && r == 0; i++) {
+    for (size_t i = first; i < n && r == 0; i++) {
         bool told = list[i].curl == NULL || !is_alike(&list[i], &list[first]);
         for (size_t k = first; k < i && !told; k++) {
             told = is_alike(&list[k], &list[first]) && list[k].curl != NULL &&
@@ -236,15 +235,15 @@ static int put_alike(const struct report *report, size_t first, FILE *to) {
     return r;
 }
 
-static int put_evidence(const struct report *report, FILE *to) {
+int format_evidence(const struct report_evidence *list, size_t n, FILE *to) {
     int r = 0;
-    for (size_t i = 0; i < report->n_evidence && r == 0; i++) {
+    for (size_t i = 0; i < n && r == 0; i++) {
         bool told = false;
         for (size_t k = 0; k < i && !told; k++) {
-            told = is_alike(&report->evidence[k], &report->evidence[i]);
+            told = is_alike(&list[k], &list[i]);
         }
         if (!told) {
-            r = put_alike(report, i, to);
+            r = put_alike(list, n, i, to);
         }
     }
     return r;
@@ -260,7 +259,7 @@ static int full_report(const struct report *report, const struct format_place *p
         fputc('\n', to);
         put_counts(report, to);
         put_times(report, to);
-        r = put_evidence(report, to);
+        r = format_evidence(report->evidence, report->n_evidence, to);
     }
     fputc('\n', to);
     return r;

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import stat
 
@@ -40,7 +41,11 @@ def the_table_has_the_worst_first_and_the_exit_status_says_whether_all_are_up(la
     assert second.startswith("up ") and second.endswith("  fine one"), done
     assert last == "2 sites: 1 down, 1 up", done
     one = status(daemon, "bad")
-    assert one.status == 1 and "503 was not expected" in one.out, one
+    assert one.status == 1 and one.out.count("503 was not expected") == 1, one
+    told = one.out[one.out.index("\n  503, failed for its status:\n"):]
+    assert len(re.findall(r"\n    at [0-9.]+ ms +127\.0\.0\.1 port [0-9]+ took [0-9.]+ ms:",
+                          told)) == 3, one
+    assert told.count("first_byte") == 3 and told.count("\n    curl ") == 1, one
     assert status(daemon, "fine one").status == 0
     assert json.loads(status(daemon, "fine one", "--json").out)["site"]["state"] == "up"
     assert len(json.loads(status(daemon, "--json").out)["sites"]) == 2
