@@ -10,7 +10,6 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/loop.h"
-#include "base/pulse.h"
 #include "output/writer.h"
 #include "probe/tls.h"
 #include "report/queue.h"
@@ -38,7 +37,6 @@ struct engine {
     bool closing;  /* a round's report is on its way into the order */
     bool finishing, stopping, stopping_now, draining;
     uint64_t unwritten;
-    struct pulse *pulse; /* NULL: nobody asks whether the loops turn */
     bool (*on_closed)(struct round *, struct report *, void *);
     void *arg;
 
@@ -300,50 +298,7 @@ bool engine_is_stuck(const struct engine *engine) {
     return writer_is_stuck(engine->writer);
 }
 
-nsec_t engine_control_lag(const struct engine *engine) {
-    return loop_lag(engine->loop);
-}
-
-nsec_t engine_sampling_lag(const struct engine *engine) {
-    nsec_t most = 0;
-    for (unsigned i = 0; i < engine->n_samplers; i++) {
-        nsec_t lag = sampler_lag(engine->samplers[i]);
-        most = lag > most ? lag : most;
-    }
-    return most;
-}
-
-int engine_beat(struct engine *engine, nsec_t period, void (*on_beat)(void *arg), void *arg) {
-    unsigned n = engine->n_samplers + 1;
-    struct loop **loops = calloc(n, sizeof(struct loop *));
-    if (loops == NULL) {
-        return -ENOMEM;
-    }
-    for (unsigned i = 0; i < engine->n_samplers; i++) {
-        loops[i] = sampler_loop(engine->samplers[i]);
-    }
-    loops[n - 1] = writer_loop(engine->writer);
-    int r = pulse_new(engine->loop, loops, n, period, on_beat, arg, &engine->pulse);
-    free(loops);
-    return r;
-}
-
-void engine_beat_stop(struct engine *engine) {
-    pulse_stop(engine->pulse);
-}
-
-nsec_t engine_writer_lag(const struct engine *engine) {
-    return writer_lag(engine->writer);
-}
-
-bool engine_is_ready(const struct engine *engine) {
-    return writer_is_ready(engine->writer);
-}
-
 void engine_vitals(const struct engine *engine, struct vitals *vitals) {
-    vitals->control_lag = engine_control_lag(engine);
-    vitals->sampling_lag = engine_sampling_lag(engine);
-    vitals->writer_lag = engine_writer_lag(engine);
     vitals->in_flight = 0;
     for (unsigned i = 0; i < engine->n_samplers; i++) {
         vitals->in_flight += sampler_in_flight(engine->samplers[i]);
@@ -353,7 +308,27 @@ void engine_vitals(const struct engine *engine, struct vitals *vitals) {
     vitals->waiting = queue_waiting(engine->queue);
     vitals->unwritten = writer_unwritten(engine->writer);
     vitals->lost = writer_lost(engine->writer);
+}
+
+void engine_vital_signs(const struct engine *engine, struct vitals *vitals) {
+    nsec_t sampling = 0;
+    for (unsigned i = 0; i < engine->n_samplers; i++) {
+        nsec_t lag = loop_lag(sampler_loop(engine->samplers[i]));
+        sampling = lag > sampling ? lag : sampling;
+    }
+    vitals->loops[0] = (struct vitals_loop){"control", loop_lag(engine->loop)};
+    vitals->loops[1] = (struct vitals_loop){"sampling", sampling};
+    vitals->loops[2] = (struct vitals_loop){"writer", loop_lag(writer_loop(engine->writer))};
     vitals->ready = writer_is_ready(engine->writer);
+}
+
+nsec_t engine_turned(const struct engine *engine) {
+    nsec_t first = loop_turned(writer_loop(engine->writer));
+    for (unsigned i = 0; i < engine->n_samplers; i++) {
+        nsec_t turned = loop_turned(sampler_loop(engine->samplers[i]));
+        first = turned < first ? turned : first;
+    }
+    return first;
 }
 
 uint64_t engine_samples(const struct engine *engine) {
@@ -474,7 +449,6 @@ void engine_free(struct engine *engine) {
     if (engine == NULL) {
         return;
     }
-    pulse_stop(engine->pulse);
     for (unsigned i = 0; i < engine->n_samplers; i++) {
         sampler_free(engine->samplers[i]);
     }
@@ -483,7 +457,6 @@ void engine_free(struct engine *engine) {
     if (engine->loop != NULL) {
         loop_free(engine->loop);
     }
-    pulse_free(engine->pulse);
     queue_free(engine->queue, discard_report);
     config_unref(engine->next_config); /* a reconfiguration that a stop overtook */
     engine_trust_clear(&engine->next_trust);

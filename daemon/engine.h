@@ -97,22 +97,12 @@ uint64_t engine_unwritten(const struct engine *engine); /* records, once stopped
 /* The writer hangs in a write to a dead disk; engine_free() would wait for it, perhaps for ever. */
 bool engine_is_stuck(const struct engine *engine);
 
-/* How late the control loop, the sampling loop that is latest, and the writer's are (loop_lag()); from any
- * thread. A loop that hangs is later and later. */
-nsec_t engine_control_lag(const struct engine *engine);
-nsec_t engine_sampling_lag(const struct engine *engine);
-nsec_t engine_writer_lag(const struct engine *engine);
-/* Every sink wrote its last record. From any thread. */
-bool engine_is_ready(const struct engine *engine);
-
 /* What the engine knows of the daemon's own condition; the rest of `vitals` stays. */
 void engine_vitals(const struct engine *engine, struct vitals *vitals);
-
-/* Asks the sampling loops and the writer every `period`, on the control loop, whether they turn; once.
- * `on_beat`, if it is not NULL, is called there whenever all have answered since the last time. 0 or
- * -ENOMEM. engine_beat_stop() ends the asking, at the latest when `arg` goes. */
-int engine_beat(struct engine *engine, nsec_t period, void (*on_beat)(void *arg), void *arg);
-void engine_beat_stop(struct engine *engine);
+/* The rest that it knows, of this very moment: whether its loops turn, and write. From any thread. */
+void engine_vital_signs(const struct engine *engine, struct vitals *vitals);
+/* Every sampling loop and the writer's have turned at that time or later (loop_turned()). From any thread. */
+nsec_t engine_turned(const struct engine *engine);
 
 uint64_t engine_samples(const struct engine *engine); /* that have ended, ever */
 /* Beyond the sites' settings: sampler_added(). */

@@ -1,9 +1,9 @@
 /* The line has the rate of the last minute, as sites that are sampled once a minute would make that of
  * some seconds jump. It is made every few seconds, and sent when it is another one.
  *
- * The watchdog is fed when every loop has answered since it was fed last (base/pulse.c). So a writer
- * that hangs in one write(2) to a dead disk for as long as WatchdogSec= gets the daemon killed: all
- * the reports that it could still take would end in memory. */
+ * The watchdog is fed when every loop has turned since the beat before (base/loop.c); the control loop has, as
+ * it beats. So a writer that hangs in one write(2) to a dead disk for as long as WatchdogSec= gets the
+ * daemon killed: all the reports that it could still take would end in memory. */
 #include "herald.h"
 
 #include "base/clock.h"
@@ -37,8 +37,8 @@ struct herald {
     const struct watch_list *(*watched)(void *arg);
     void *arg;
     struct notify *notify;
-    struct event *timer;
-    nsec_t fed_at;
+    struct event *timer, *beat; /* the latter where there is a watchdog */
+    nsec_t beat_at, fed_at;
     struct mark marks[MARKS]; /* a ring */
     unsigned first, n;
     bool ready;
@@ -101,9 +101,9 @@ static void make_line(struct herald *herald, char ret_line[LINE_BYTES]) {
     }
 }
 
-static void arm(struct herald *herald) {
-    struct timeval delay = loop_timeval(line_period);
-    event_add(herald->timer, &delay);
+static void arm(struct event *timer, nsec_t after) {
+    struct timeval delay = loop_timeval(after);
+    event_add(timer, &delay);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg) {
@@ -116,16 +116,21 @@ static void on_timer(evutil_socket_t fd, short what, void *arg) {
         strcpy(herald->line, line);
         notify_status(herald->notify, line);
     }
-    arm(herald);
+    arm(herald->timer, line_period);
 }
 
-static void on_beat(void *arg) {
+static void on_beat(evutil_socket_t fd, short what, void *arg) {
     struct herald *herald = arg;
-    nsec_t watchdog = notify_watchdog(herald->notify), now = clock_now();
-    if (watchdog > 0 && now - herald->fed_at >= watchdog / 4) {
+    (void)fd;
+    (void)what;
+    nsec_t feed = notify_watchdog(herald->notify) / 4, now = clock_now();
+    bool turned = engine_turned(herald->engine) > herald->beat_at;
+    herald->beat_at = now;
+    if (turned && now - herald->fed_at >= feed) {
         herald->fed_at = now;
         notify_alive(herald->notify);
     }
+    arm(herald->beat, feed < beat_period ? feed : beat_period);
 }
 
 int herald_new(struct engine *engine, const struct watch_list *(*watched)(void *arg), void *arg,
@@ -139,15 +144,14 @@ int herald_new(struct engine *engine, const struct watch_list *(*watched)(void *
     herald->watched = watched;
     herald->arg = arg;
     int r = notify_new(base, &herald->notify);
-    if (r == 0) {
-        nsec_t feed = notify_watchdog(herald->notify) / 4;
-        r = engine_beat(engine, feed > 0 && feed < beat_period ? feed : beat_period, on_beat,
-                        herald);
-    }
     herald->timer = event_new(base, -1, 0, on_timer, herald);
-    if (r < 0 || herald->timer == NULL) {
+    herald->beat = event_new(base, -1, 0, on_beat, herald);
+    if (r < 0 || herald->timer == NULL || herald->beat == NULL) {
         herald_free(herald);
         return -ENOMEM;
+    }
+    if (notify_watchdog(herald->notify) > 0) {
+        arm(herald->beat, 0);
     }
     *ret_herald = herald;
     return 0;
@@ -157,9 +161,11 @@ void herald_free(struct herald *herald) {
     if (herald == NULL) {
         return;
     }
-    engine_beat_stop(herald->engine);
     if (herald->timer != NULL) {
         event_free(herald->timer);
+    }
+    if (herald->beat != NULL) {
+        event_free(herald->beat);
     }
     notify_free(herald->notify);
     free(herald);
@@ -169,7 +175,7 @@ void herald_ready(struct herald *herald) {
     herald->ready = true;
     make_line(herald, herald->line);
     notify_ready(herald->notify, herald->line);
-    arm(herald);
+    arm(herald->timer, line_period);
 }
 
 void herald_reloading(struct herald *herald) {

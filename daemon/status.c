@@ -186,10 +186,7 @@ static void look_at_process(struct vitals *vitals) {
 /* As of now, as far as this loop can know it. */
 static struct vitals vitals_now(const struct status *status) {
     struct vitals vitals = status->vitals;
-    vitals.control_lag = engine_control_lag(status->engine);
-    vitals.sampling_lag = engine_sampling_lag(status->engine);
-    vitals.writer_lag = engine_writer_lag(status->engine);
-    vitals.ready = engine_is_ready(status->engine);
+    engine_vital_signs(status->engine, &vitals);
     look_at_process(&vitals);
     return vitals;
 }
@@ -230,21 +227,16 @@ static void answer_alive(struct status *status, const struct web_request *reques
                          struct web_answer *ret_answer) {
     (void)request;
     (void)rest;
-    const struct {
-        const char *name;
-        nsec_t lag;
-    } loops[] = {
-        {"control", engine_control_lag(status->engine)},
-        {"sampling", engine_sampling_lag(status->engine)},
-        {"writer", engine_writer_lag(status->engine)},
-    };
+    struct vitals vitals;
+    engine_vital_signs(status->engine, &vitals);
     char text[256] = "";
     size_t n = 0;
-    for (size_t i = 0; i < sizeof loops / sizeof loops[0]; i++) {
-        if (loops[i].lag >= AWAY_AFTER) {
+    for (unsigned i = 0; i < VITALS_LOOPS; i++) {
+        const struct vitals_loop *loop = &vitals.loops[i];
+        if (loop->lag >= AWAY_AFTER) {
             n += (size_t)snprintf(text + n, sizeof text - n,
-                                  "the %s loop has not turned for %.0f s\n", loops[i].name,
-                                  (double)loops[i].lag / NSEC_PER_SEC);
+                                  "the %s loop has not turned for %.0f s\n", loop->name,
+                                  (double)loop->lag / NSEC_PER_SEC);
         }
     }
     web_answer_text(ret_answer, n == 0 ? 200 : 503, text_type, strdup(n == 0 ? "ok\n" : text));
@@ -254,10 +246,12 @@ static void answer_ready(struct status *status, const struct web_request *reques
                          struct web_answer *ret_answer) {
     (void)request;
     (void)rest;
-    bool ready = engine_is_ready(status->engine);
-    web_answer_text(
-        ret_answer, ready ? 200 : 503, text_type,
-        strdup(ready ? "ok\n" : "a sink cannot write: tallyd's messages say which, and why\n"));
+    struct vitals vitals;
+    engine_vital_signs(status->engine, &vitals);
+    web_answer_text(ret_answer, vitals.ready ? 200 : 503, text_type,
+                    strdup(vitals.ready
+                               ? "ok\n"
+                               : "a sink cannot write: tallyd's messages say which, and why\n"));
 }
 
 static bool write_sites(void *sites, FILE *to) {

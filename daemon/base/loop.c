@@ -3,7 +3,9 @@
  * mailbox is a list under a mutex; the reader takes the whole list at once.
  *
  * A running loop has a timer of its own, for nothing but to find out when it was not there. Its stamps
- * are for other threads to read as well, so that one that hangs is seen while it does. */
+ * are for other threads to read as well, so that one that hangs, in one callback or in one write(2) to a
+ * dead disk, is seen while it does. Whether a loop turns is asked of them alone: by a round of itself, by
+ * whoever shows it, and by the watchdog. */
 #include "base/loop.h"
 
 #include "base/log.h"
@@ -180,7 +182,7 @@ struct event_base *loop_base(struct loop *loop) {
 }
 
 static nsec_t lateness(const struct loop *loop, nsec_t now) {
-    nsec_t ticked = atomic_load_explicit(&loop->ticked, memory_order_relaxed);
+    nsec_t ticked = loop_turned(loop);
     nsec_t late = ticked == 0 ? 0 : now - ticked - tick_interval;
     return late > 0 ? late : 0;
 }
@@ -209,6 +211,10 @@ nsec_t loop_lag(const struct loop *loop) {
     return overdue > late ? overdue : late;
 }
 
+nsec_t loop_turned(const struct loop *loop) {
+    return atomic_load_explicit(&loop->ticked, memory_order_relaxed);
+}
+
 nsec_t loop_absence(struct loop *loop, nsec_t since) {
     nsec_t now = clock_now(), late = lateness(loop, now);
     if (late >= LOOP_AWAY) {
@@ -221,7 +227,7 @@ static void start_tick(struct loop *loop) {
     struct timeval interval = loop_timeval(tick_interval);
     event_assign(&loop->tick, loop->base, -1, EV_PERSIST, on_tick, loop);
     if (event_add(&loop->tick, &interval) != 0) {
-        log_error("loop %s: out of memory: it does not know when it is late", loop->name);
+        log_error("loop %s: out of memory: nobody can tell whether it turns", loop->name);
         return;
     }
     atomic_store_explicit(&loop->ticked, clock_now(), memory_order_relaxed);

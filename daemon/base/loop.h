@@ -43,6 +43,8 @@ void loop_post(struct loop *loop, struct mail *mail);
 /* How late the loop is: the time by which its own timer, due five times a second, came late when it last
  * came, or is overdue now. From any thread; 0 before it runs. */
 nsec_t loop_lag(const struct loop *loop);
+/* When that timer came last; 0: it does not run. From any thread. */
+nsec_t loop_turned(const struct loop *loop);
 
 /* A loop that has not turned for so long was away: the process was stopped or starved, or a callback
  * of its own held it up. What it should have heard meanwhile it hears too late. */

@@ -261,19 +261,11 @@ static void put_time(const char *name, const char *type, const char *help, nsec_
 }
 
 static void write_loops(const struct vitals *vitals, FILE *to) {
-    const struct {
-        const char *name;
-        nsec_t lag;
-    } loops[] = {
-        {"control", vitals->control_lag},
-        {"sampling", vitals->sampling_lag},
-        {"writer", vitals->writer_lag},
-    };
     head("tallyd_loop_lag_seconds", "gauge",
          "By how much a loop's own timer was late when it last came, or is by now.", to);
-    for (size_t i = 0; i < sizeof loops / sizeof loops[0]; i++) {
-        fprintf(to, "tallyd_loop_lag_seconds{loop=\"%s\"} ", loops[i].name);
-        put_seconds(loops[i].lag, to);
+    for (unsigned i = 0; i < VITALS_LOOPS; i++) {
+        fprintf(to, "tallyd_loop_lag_seconds{loop=\"%s\"} ", vitals->loops[i].name);
+        put_seconds(vitals->loops[i].lag, to);
     }
 }
 

@@ -458,10 +458,6 @@ uint64_t writer_lost(const struct writer *writer) {
     return atomic_load(&writer->shared.lost);
 }
 
-nsec_t writer_lag(const struct writer *writer) {
-    return loop_lag(writer->loop);
-}
-
 bool writer_is_stuck(const struct writer *writer) {
     return is_busy_for(writer, STUCK_AFTER);
 }

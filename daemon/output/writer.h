@@ -51,7 +51,6 @@ uint64_t writer_unwritten(const struct writer *writer);
 
 uint64_t writer_lost(
     const struct writer *writer); /* records that are stated as lost, of all sinks; any thread */
-nsec_t writer_lag(const struct writer *writer); /* loop_lag() of its loop; any thread */
 
 /* Whether the writer's loop has been inside one write for over a second: a dead disk. Then writer_free()
  * would wait for it, perhaps for ever; a process that wants to end must do so without. */

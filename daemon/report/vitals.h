@@ -7,10 +7,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define VITALS_LOOPS 3
+
+struct vitals_loop {
+    const char *name; /* static */
+    nsec_t lag;       /* how late it is (loop_lag()); of several the latest */
+};
+
 struct vitals {
     nsec_t wall_started;
-    nsec_t control_lag, sampling_lag,
-        writer_lag;                    /* how late the loops are; of several the latest */
+    struct vitals_loop loops[VITALS_LOOPS];
     unsigned in_flight, max_in_flight; /* samples */
     unsigned running;                  /* rounds */
     uint64_t waiting;                  /* reports that are closed, and not in their turn */

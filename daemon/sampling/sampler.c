@@ -694,10 +694,6 @@ void sampler_free(struct sampler *sampler) {
     free(sampler);
 }
 
-nsec_t sampler_lag(const struct sampler *sampler) {
-    return loop_lag(sampler->loop);
-}
-
 struct loop *sampler_loop(const struct sampler *sampler) {
     return sampler->loop;
 }

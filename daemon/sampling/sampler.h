@@ -41,8 +41,7 @@ enum sampler_stop {
 };
 void sampler_stop(struct sampler *sampler, enum sampler_stop how);
 
-struct loop *sampler_loop(const struct sampler *sampler); /* borrowed */
-nsec_t sampler_lag(const struct sampler *sampler); /* loop_lag() of its loop; from any thread */
+struct loop *sampler_loop(const struct sampler *sampler);  /* borrowed */
 unsigned sampler_in_flight(const struct sampler *sampler); /* samples, now; from any thread */
 uint64_t sampler_ended(const struct sampler *sampler);     /* samples, ever; from any thread */
 /* How many more samples rounds have than their sites' settings said: with addresses: each that is

@@ -134,7 +134,8 @@ END_TEST
 
 struct nap {
     struct mail mail;
-    atomic_bool seen;          /* that it lasts */
+    atomic_bool begun, seen;   /* that it lasts */
+    nsec_t turned;             /* the loop, last */
     nsec_t noticed, forgotten; /* the absence, since before it and since now */
 };
 
@@ -142,11 +143,14 @@ static void sleep_through(struct mail *mail, void *receiver) {
     struct nap *nap = (struct nap *)mail;
     struct box *box = receiver;
     nsec_t began = clock_now();
+    nap->turned = loop_turned(box->loop);
+    atomic_store(&nap->begun, true);
     while (!atomic_load(&nap->seen)) {
         usleep(1000);
     }
     nap->noticed = loop_absence(box->loop, began);
     nap->forgotten = loop_absence(box->loop, clock_now());
+    nap->turned = loop_turned(box->loop);
     loop_stop(box->loop);
 }
 
@@ -155,13 +159,18 @@ START_TEST(a_loop_that_was_held_up_knows_for_how_long) {
     struct nap nap = {.mail.deliver = sleep_through};
     ck_assert_int_eq(loop_new("receiver", &box, &box.loop), 0);
     ck_assert_int_eq(loop_lag(box.loop), 0); /* nobody expects it to turn yet */
+    ck_assert_int_eq(loop_turned(box.loop), 0);
     ck_assert_int_eq(loop_start(box.loop), 0);
     loop_post(box.loop, &nap.mail);
-    while (loop_lag(box.loop) < LOOP_AWAY) { /* while it lasts */
+    while (!atomic_load(&nap.begun) || loop_lag(box.loop) < LOOP_AWAY) { /* while it lasts */
         usleep(1000);
     }
+    nsec_t turned = nap.turned;
+    ck_assert_int_eq(loop_turned(box.loop), turned);
     atomic_store(&nap.seen, true);
     loop_join(box.loop);
+    ck_assert_int_gt(nap.turned, turned);
+    ck_assert_int_eq(loop_turned(box.loop), 0);
     ck_assert_int_ge(nap.noticed, LOOP_AWAY);
     ck_assert_int_eq(nap.forgotten, 0);
     loop_free(box.loop);

@@ -5,7 +5,7 @@
 static const struct vitals vitals = {
     .wall_started = BOARD_TIME,
     .wall_reloaded = BOARD_TIME,
-    .writer_lag = 1500 * NSEC_PER_MSEC,
+    .loops = {{"control", 0}, {"sampling", 0}, {"writer", 1500 * NSEC_PER_MSEC}},
     .in_flight = 3,
     .max_in_flight = 500,
     .lost = 4,
