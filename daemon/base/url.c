@@ -170,7 +170,8 @@ static const char *canonical_host(CURLU *u, const char *text, bool *ret_literal)
             return why;
         }
     }
-    if (strcmp(host, "0.0.0.0") == 0 || strcmp(host, "[::]") == 0) {
+    if (strcmp(host, "0.0.0.0") == 0 || strcmp(host, "[::]") == 0 ||
+        strcmp(host, "[::ffff:0.0.0.0]") == 0) {
         return "has the unspecified address as its host, to which nobody can connect";
     }
     code = curl_url_set(u, CURLUPART_HOST, host, 0);

@@ -323,8 +323,9 @@ const struct key keys[] = {
         .fallback = "rotate",
         .words = addresses_words,
         .reload = KEY_NEXT_ROUND,
-        .help = "Which of a host's addresses get samples: all in turn, the first by bytes, or each "
-                "of them all samples of a round.",
+        .help =
+            "Which of a host's addresses get samples: all in turn, the first by bytes, or each "
+            "of them all samples of a round. Of more than 256 the first by bytes do, the others never.",
         .example = "each",
     },
     {

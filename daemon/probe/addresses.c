@@ -18,15 +18,46 @@ static bool is_known(const struct addresses *addresses, const struct address *ad
     return false;
 }
 
+/* 0.0.0.0, ::, and the former as an IPv6 address. */
+static bool is_unspecified(const struct address *address) {
+    static const unsigned char none[16], mapped[16] = {[10] = 0xff, [11] = 0xff};
+    return memcmp(address->bytes, none, sizeof none) == 0 ||
+           (address->family == AF_INET6 && memcmp(address->bytes, mapped, sizeof mapped) == 0);
+}
+
+static int compare_addresses(const void *a, const void *b) {
+    const struct address *x = a, *y = b;
+    if (x->family != y->family) {
+        return x->family == AF_INET ? -1 : 1;
+    }
+    return memcmp(x->bytes, y->bytes, sizeof x->bytes);
+}
+
+/* A server gives its addresses in another order each time: if it were the first that stay, others
+ * would with each round. */
+static void replace_last(struct addresses *addresses, const struct address *address) {
+    struct address *last = addresses->list;
+    for (size_t i = 1; i < addresses->n; i++) {
+        if (compare_addresses(&addresses->list[i], last) > 0) {
+            last = &addresses->list[i];
+        }
+    }
+    if (compare_addresses(address, last) < 0) {
+        *last = *address;
+    }
+}
+
 int addresses_add(struct addresses *addresses, int family, const void *bytes) {
-    static const unsigned char unspecified[16];
     struct address address = {.family = family};
     memcpy(address.bytes, bytes, family == AF_INET ? 4 : 16);
-    if (memcmp(address.bytes, unspecified, sizeof unspecified) == 0 ||
-        addresses->n >= ADDRESSES_MOST || is_known(addresses, &address)) {
+    if (is_unspecified(&address) || is_known(addresses, &address)) {
         return 0;
     }
     inet_ntop(family, address.bytes, address.text, sizeof address.text);
+    if (addresses->n >= ADDRESSES_MOST) {
+        replace_last(addresses, &address);
+        return 0;
+    }
     struct address *more = reallocarray(addresses->list, addresses->n + 1, sizeof *more);
     if (more == NULL) {
         return -ENOMEM;
@@ -86,14 +117,6 @@ void addresses_leave_out_unrouted(struct addresses *addresses, bool *ret_left_ou
     if (one_only) {
         leave_out(addresses, route_v4 ? AF_INET6 : AF_INET);
     }
-}
-
-static int compare_addresses(const void *a, const void *b) {
-    const struct address *x = a, *y = b;
-    if (x->family != y->family) {
-        return x->family == AF_INET ? -1 : 1;
-    }
-    return memcmp(x->bytes, y->bytes, sizeof x->bytes);
 }
 
 void addresses_sort(struct addresses *addresses) {

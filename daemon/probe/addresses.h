@@ -6,16 +6,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { ADDRESSES_MOST = 256 }; /* more are not sampled */
+enum { ADDRESSES_MOST = 256 }; /* the first by bytes; more are not sampled */
 
 struct addresses { /* all zeros is an empty list */
     struct address *list;
     size_t n;
 };
 
-/* `bytes` are 4 or 16, by the family. One that is known already, the unspecified address (a sinkhole's
- * answer: the kernel would connect to ourselves), and what is beyond the most are passed over. 0 or
- * -ENOMEM. */
+/* `bytes` are 4 or 16, by the family. One that is known already and the unspecified address (a sinkhole's
+ * answer: the kernel would connect to ourselves), also as ::ffff:0.0.0.0, are passed over; beyond the
+ * most, the last by bytes is. 0 or -ENOMEM. */
 int addresses_add(struct addresses *addresses, int family, const void *bytes);
 /* The address that `text` spells. 0; -EINVAL: it is none; -ENOMEM. */
 int addresses_add_literal(struct addresses *addresses, const char *text);
