@@ -263,7 +263,10 @@ int sample_main(int argc, char **argv) {
     struct config *config = NULL;
     struct config_messages messages = {0};
     int status;
-    if (sample_options_parse(argc, argv, &options, &status)) {
+    signals_release(); /* a list of URLs may come from whom we wait for in vain, and nothing has begun */
+    bool parsed = sample_options_parse(argc, argv, &options, &status);
+    signals_hold();
+    if (parsed) {
         status = EXIT_USAGE;
         int r = options.n_sites > 0 ? load_sites(&options, &messages, &config)
                                     : config_from_urls(&options.settings, &messages, &config);

@@ -59,6 +59,11 @@ void signals_release(void) {
     pthread_sigmask(SIG_SETMASK, &none, NULL);
 }
 
+void signals_hold(void) {
+    sigset_t held = held_signals();
+    pthread_sigmask(SIG_BLOCK, &held, NULL);
+}
+
 int signals_start(struct event_base *base, const struct signals_handlers *handlers,
                   struct signals **ret_signals) {
     struct signals *signals = calloc(1, sizeof *signals);
@@ -81,8 +86,7 @@ void signals_stop(struct signals *signals) {
     if (signals == NULL) {
         return;
     }
-    sigset_t held = held_signals(); /* one more shall not kill us while we end */
-    pthread_sigmask(SIG_BLOCK, &held, NULL);
+    signals_hold(); /* one more shall not kill us while we end */
     for (unsigned i = 0; i < signals->n; i++) {
         event_free(signals->events[i]);
     }

@@ -10,6 +10,7 @@ struct signals;
  * while we start is served afterwards. */
 void signals_prepare(void);
 void signals_release(void); /* they have their default effect */
+void signals_hold(void);    /* as from signals_prepare() on */
 
 struct signals_handlers {
     void (*on_reload)(void *arg); /* SIGHUP; NULL: left as it is */
@@ -18,8 +19,6 @@ struct signals_handlers {
     void *arg;
 };
 
-/* Also ignores SIGPIPE (a reader that has gone is an error of a write) and undoes an ignored
- * SIGCHLD or blocked signals that may have been inherited. 0 or -ENOMEM. */
 /* 0 or -ENOMEM. */
 int signals_start(struct event_base *base, const struct signals_handlers *handlers,
                   struct signals **ret_signals);

@@ -121,6 +121,17 @@ def run_under_shell(lab, line):
 
 
 @case
+def sample_is_ended_while_it_waits_for_its_list(lab):
+    for number in (signal.SIGINT, signal.SIGTERM):
+        child = start([TALLYD, "sample", "-f", "-"], stdin=subprocess.PIPE)
+        lab.callback(child.kill)
+        child.stdin.write(b"# more than a pipe holds: most of it has been read\n" * 20000)
+        child.stdin.flush()
+        child.send_signal(number)
+        assert child.wait(30) == -number
+
+
+@case
 def closed_descriptors_at_the_start_do_not_matter(lab):
     run_under_shell(lab, "exec {tallyd} <&- >&-")
     os.unlink(lab.path("log"))
