@@ -21,6 +21,7 @@
 
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/text.h"
 #include "config/plan.h"
 #include "sampling/schedule.h"
 #include "service/signals.h"
@@ -59,6 +60,7 @@ struct daemon {
     struct reload_result next; /* read, waiting for the sinks */
     struct difference difference;
     bool reload_again;
+    struct vitals_reloads reloads;
     bool stopping;
     bool drained; /* the engine has come to its end */
     bool broken;
@@ -205,8 +207,9 @@ __attribute__((format(printf, 2, 3))) static void refuse(struct daemon *daemon, 
     va_end(args);
     const char *said = why != NULL ? why : "out of memory";
     log_error("reload refused, the old configuration stays: %s", said);
-    herald_refused(daemon->herald, said);
-    display_refused(daemon->display);
+    struct vitals_reloads *reloads = &daemon->reloads;
+    reloads->refused++;
+    text_escape(said, strlen(said), reloads->why_refused, sizeof reloads->why_refused);
     free(why);
 }
 
@@ -259,6 +262,9 @@ static void on_reconfigured(const char *why_not, void *arg) {
         display_rollback(daemon->display);
         refuse(daemon, "%s", why_not);
     } else {
+        daemon->reloads.applied++;
+        daemon->reloads.wall_applied = clock_wall_now();
+        *daemon->reloads.why_refused = '\0';
         display_commit(daemon->display, daemon->next.config, daemon->watched);
         const struct difference *difference = &daemon->difference;
         size_t n = daemon->next.config->n_sites;
@@ -437,7 +443,8 @@ static int start_keeper(struct daemon *daemon, const struct config *config,
 static int start_display(struct daemon *daemon, const struct config *config) {
     daemon->judge = judge_new(daemon->engine, on_settled, daemon);
     if (daemon->judge != NULL) {
-        daemon->display = display_new(daemon->engine, judge_troubles(daemon->judge));
+        daemon->display =
+            display_new(daemon->engine, judge_troubles(daemon->judge), &daemon->reloads);
     }
     char *why = NULL;
     int r = daemon->display == NULL ? -ENOMEM : display_prepare(daemon->display, config, &why);
@@ -488,11 +495,12 @@ static int start(struct daemon *daemon, struct config *config, struct engine_tru
     nsec_t now = clock_now(); /* one reading: the first slot is due this very instant */
     daemon->schedule = schedule_new(now);
     if (daemon->timer == NULL || daemon->schedule == NULL || apply(daemon, config, now) != 0 ||
-        herald_new(daemon->engine, watched_of, daemon, &daemon->herald) != 0 ||
+        herald_new(daemon->engine, &daemon->reloads, watched_of, daemon, &daemon->herald) != 0 ||
         signals_start(base, &handlers, &daemon->signals) != 0) {
         log_error("out of memory");
         return -ENOMEM;
     }
+    daemon->reloads.wall_applied = clock_wall_now();
     display_commit(daemon->display, config, daemon->watched);
     return 0;
 }

@@ -15,13 +15,12 @@
 struct display {
     const struct engine *engine;
     const struct trouble_list *troubles;
+    const struct vitals_reloads *reloads;
     struct status *status; /* NULL: none is wanted */
     char *listen;          /* where it does */
     struct web_file file;  /* and at which file there */
     struct event *told;    /* every second: how the daemon is */
-    nsec_t wall_started, wall_reloaded;
-    uint64_t reloads, reloads_refused;
-    bool configured, refused;
+    nsec_t wall_started;
 
     /* prepared; all NULL: as before */
     struct status *next_status;
@@ -33,10 +32,7 @@ struct display {
 static void tell_vitals(struct display *display) {
     struct vitals vitals = {
         .wall_started = display->wall_started,
-        .wall_reloaded = display->wall_reloaded,
-        .reloads = display->reloads,
-        .reloads_refused = display->reloads_refused,
-        .reload_refused = display->refused,
+        .reloads = *display->reloads,
     };
     for (unsigned i = 0; i < TROUBLE_COUNT; i++) {
         vitals.troubles[i].active = display->troubles->states[i].active;
@@ -52,13 +48,15 @@ static void on_told(evutil_socket_t fd, short what, void *arg) {
     tell_vitals(arg);
 }
 
-struct display *display_new(const struct engine *engine, const struct trouble_list *troubles) {
+struct display *display_new(const struct engine *engine, const struct trouble_list *troubles,
+                            const struct vitals_reloads *reloads) {
     struct display *display = calloc(1, sizeof *display);
     if (display == NULL) {
         return NULL;
     }
     display->engine = engine;
     display->troubles = troubles;
+    display->reloads = reloads;
     display->wall_started = clock_wall_now();
     display->told = event_new(loop_base(engine_loop(engine)), -1, EV_PERSIST, on_told, display);
     if (display->told == NULL) {
@@ -138,10 +136,6 @@ static void show_sites(struct display *display, struct config *config,
 void display_commit(struct display *display, struct config *config,
                     const struct watch_list *watched) {
     static const struct timeval every = {.tv_sec = STATUS_VITALS_EVERY / NSEC_PER_SEC};
-    display->reloads += display->configured ? 1 : 0;
-    display->configured = true;
-    display->refused = false;
-    display->wall_reloaded = clock_wall_now();
     if (config->status_listen == NULL) {
         end(display);
         return;
@@ -164,11 +158,6 @@ void display_commit(struct display *display, struct config *config,
     if (!event_pending(display->told, EV_TIMEOUT, NULL) && event_add(display->told, &every) != 0) {
         log_error("out of memory: the status pages do not know how tallyd itself is");
     }
-}
-
-void display_refused(struct display *display) {
-    display->reloads_refused++;
-    display->refused = true;
 }
 
 void display_add(struct display *display, struct report *report, const struct watch_list *watched) {

@@ -6,8 +6,9 @@
 
 struct display;
 
-/* Shows nothing yet. The engine and what is in trouble must outlive it. NULL: out of memory. */
-struct display *display_new(const struct engine *engine, const struct trouble_list *troubles);
+/* Shows nothing yet. All must outlive it. NULL: out of memory. */
+struct display *display_new(const struct engine *engine, const struct trouble_list *troubles,
+                            const struct vitals_reloads *reloads);
 void display_free(struct display *display); /* NULL does nothing */
 
 /* Makes ready for `config` (at the start, or a reload) what it wants to listen on, beside what there is.
@@ -18,7 +19,5 @@ void display_commit(struct display *display, struct config *config,
                     const struct watch_list *watched);
 void display_rollback(struct display *display);
 
-/* A reload was refused, for whatever reason. */
-void display_refused(struct display *display);
 /* A closed round, judged (nothing is done where display is NULL); its report does not change any more. */
 void display_add(struct display *display, struct report *report, const struct watch_list *watched);

@@ -8,7 +8,6 @@
 
 #include "base/clock.h"
 #include "base/loop.h"
-#include "base/text.h"
 #include "service/notify.h"
 
 #include <errno.h>
@@ -24,7 +23,7 @@ static const nsec_t line_period = 3 * NSEC_PER_SEC;
 static const nsec_t beat_period = NSEC_PER_SEC;
 /* What a stop takes beside the longest sample: the logs, the states, and some grace. */
 static const nsec_t stop_rest = 12 * NSEC_PER_SEC;
-enum { MARKS = 20, LINE_BYTES = 512, REFUSED_BYTES = 256, NUMBER_BYTES = 32 };
+enum { MARKS = 20, LINE_BYTES = 512, NUMBER_BYTES = 32 };
 
 /* How many samples there were at a time. */
 struct mark {
@@ -34,6 +33,7 @@ struct mark {
 
 struct herald {
     struct engine *engine;
+    const struct vitals_reloads *reloads;
     const struct watch_list *(*watched)(void *arg);
     void *arg;
     struct notify *notify;
@@ -42,8 +42,7 @@ struct herald {
     struct mark marks[MARKS]; /* a ring */
     unsigned first, n;
     bool ready;
-    char refused[REFUSED_BYTES]; /* why the last reload was; empty: it was not */
-    char line[LINE_BYTES];       /* as it was sent last */
+    char line[LINE_BYTES]; /* as it was sent last */
 };
 
 /* 1,234,567 */
@@ -95,9 +94,9 @@ static void make_line(struct herald *herald, char ret_line[LINE_BYTES]) {
         }
     }
     n += (size_t)snprintf(ret_line + n, LINE_BYTES - n, "; %s samples/s", rate_text);
-    if (*herald->refused != '\0') {
+    if (*herald->reloads->why_refused != '\0') {
         snprintf(ret_line + n, LINE_BYTES - n, "; the last reload was refused: %s",
-                 herald->refused);
+                 herald->reloads->why_refused);
     }
 }
 
@@ -133,7 +132,8 @@ static void on_beat(evutil_socket_t fd, short what, void *arg) {
     arm(herald->beat, feed < beat_period ? feed : beat_period);
 }
 
-int herald_new(struct engine *engine, const struct watch_list *(*watched)(void *arg), void *arg,
+int herald_new(struct engine *engine, const struct vitals_reloads *reloads,
+               const struct watch_list *(*watched)(void *arg), void *arg,
                struct herald **ret_herald) {
     struct event_base *base = loop_base(engine_loop(engine));
     struct herald *herald = calloc(1, sizeof *herald);
@@ -141,6 +141,7 @@ int herald_new(struct engine *engine, const struct watch_list *(*watched)(void *
         return -ENOMEM;
     }
     herald->engine = engine;
+    herald->reloads = reloads;
     herald->watched = watched;
     herald->arg = arg;
     int r = notify_new(base, &herald->notify);
@@ -180,12 +181,7 @@ void herald_ready(struct herald *herald) {
 
 void herald_reloading(struct herald *herald) {
     herald->ready = false;
-    *herald->refused = '\0';
     notify_reloading(herald->notify);
-}
-
-void herald_refused(struct herald *herald, const char *why) {
-    text_escape(why, strlen(why), herald->refused, sizeof herald->refused);
 }
 
 void herald_stopping(struct herald *herald) {

@@ -9,13 +9,12 @@
 struct herald;
 
 /* `watched` is asked for the sites whenever the line is made. Feeds the watchdog, if there is one, as
- * long as all loops of the engine turn. 0 or -ENOMEM. */
-int herald_new(struct engine *engine, const struct watch_list *(*watched)(void *arg), void *arg,
+ * long as all loops of the engine turn. Engine and reloads must outlive it. 0 or -ENOMEM. */
+int herald_new(struct engine *engine, const struct vitals_reloads *reloads,
+               const struct watch_list *(*watched)(void *arg), void *arg,
                struct herald **ret_herald);
-void herald_free(struct herald *herald); /* before the engine; NULL does nothing */
+void herald_free(struct herald *herald); /* NULL does nothing */
 
 void herald_ready(struct herald *herald); /* also when a reload is over, whatever came of it */
 void herald_reloading(struct herald *herald);
-/* Why the reload under way will not be: stands in the line until the next. Copied, and cut. */
-void herald_refused(struct herald *herald, const char *why);
 void herald_stopping(struct herald *herald);

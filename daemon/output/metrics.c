@@ -287,13 +287,14 @@ static void write_troubles(const struct vitals *vitals, FILE *to) {
 static void write_reloads(const struct vitals *vitals, FILE *to) {
     static const char name[] = "tallyd_reloads_total";
     head(name, "counter", "Reloads of the configuration, by what became of them.", to);
-    fprintf(to, "%s{result=\"applied\"} %" PRIu64 "\n", name, vitals->reloads);
-    fprintf(to, "%s{result=\"refused\"} %" PRIu64 "\n", name, vitals->reloads_refused);
+    fprintf(to, "%s{result=\"applied\"} %" PRIu64 "\n", name, vitals->reloads.applied);
+    fprintf(to, "%s{result=\"refused\"} %" PRIu64 "\n", name, vitals->reloads.refused);
     put_one("tallyd_config_last_reload_successful", "gauge",
             "Whether the configuration in force is the one that was last to be read.",
-            !vitals->reload_refused, to);
+            *vitals->reloads.why_refused == '\0', to);
     put_time("tallyd_config_last_reload_success_timestamp_seconds", "gauge",
-             "When the configuration in force was taken into use.", vitals->wall_reloaded, to);
+             "When the configuration in force was taken into use.", vitals->reloads.wall_applied,
+             to);
 }
 
 /* The names that client libraries have for them. */

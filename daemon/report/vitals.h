@@ -14,6 +14,13 @@ struct vitals_loop {
     nsec_t lag;       /* how late it is (loop_lag()); of several the latest */
 };
 
+/* What became of the configurations that were read while the daemon runs. */
+struct vitals_reloads {
+    uint64_t applied, refused;
+    nsec_t wall_applied;   /* when the configuration in force was taken into use */
+    char why_refused[256]; /* the last one, one line of text, cut; empty: it was not */
+};
+
 struct vitals {
     nsec_t wall_started;
     struct vitals_loop loops[VITALS_LOOPS];
@@ -27,9 +34,7 @@ struct vitals {
         bool active;
         uint64_t rounds; /* that showed it, ever */
     } troubles[TROUBLE_COUNT];
-    uint64_t reloads, reloads_refused;
-    bool reload_refused;  /* the last one */
-    nsec_t wall_reloaded; /* when the configuration in force was taken into use */
+    struct vitals_reloads reloads;
 
     /* of the process; 0: not known */
     uint64_t open_fds, max_fds;

@@ -69,6 +69,11 @@ def a_manager_hears_of_the_start_of_reloads_and_of_the_stop(lab):
     place, message = manager.wait_for("READY", after=place)
     assert re.search("1 down; .*; the last reload was refused: .* has 1 error$",
                      message["STATUS"]), message
+    daemon.write_config(configuration({"bad": bad}, QUICK))
+    daemon.signal(signal.SIGHUP)
+    place, _ = manager.wait_for("RELOADING", after=place + 1)
+    place, message = manager.wait_for("READY", after=place)
+    assert message["STATUS"].endswith(" samples/s"), message
     daemon.stop()
     place, message = manager.wait_for("STOPPING", after=place)
     assert int(message["EXTEND_TIMEOUT_USEC"]) > 5e6, message

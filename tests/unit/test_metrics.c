@@ -4,13 +4,12 @@
 
 static const struct vitals vitals = {
     .wall_started = BOARD_TIME,
-    .wall_reloaded = BOARD_TIME,
     .loops = {{"control", 0}, {"sampling", 0}, {"writer", 1500 * NSEC_PER_MSEC}},
     .in_flight = 3,
     .max_in_flight = 500,
     .lost = 4,
     .ready = true,
-    .reloads = 2,
+    .reloads = {.applied = 2, .wall_applied = BOARD_TIME},
     .open_fds = 17,
 };
 
