@@ -23,7 +23,11 @@ enum {
     SITES_MOST = 20,     /* rows of the plan */
     KINDS_MOST = 20,     /* and of the forecast */
     ROUNDS_MOST = 99999, /* that are worth a number */
+    BACKENDS = 5,
+    CHANCES = 2,
 };
+static const unsigned backends[BACKENDS] = {2, 5, 10, 20, 100}; /* of which one is bad */
+static const double chances[CHANCES] = {0.001, 0.005};          /* that a sample fails by chance */
 
 static const char assumptions[] =
     "Rounds are told as half of all cases and 95 % of them need, from the first one on in which the\n"
@@ -89,33 +93,47 @@ static void print_alarms(double a_year, FILE *to) {
     fprintf(to, " %9s", text);
 }
 
-static void print_kind(const struct kind *kind, const struct forecast *forecast, FILE *to) {
+/* Adds to `alarms`, each a year. 0 or -ENOMEM. */
+static int print_kind(const struct kind *kind, double alarms[static CHANCES], FILE *to) {
+    const struct site *site = kind->first;
     char interval[VALUE_TEXT_SIZE];
-    value_print_duration(kind->first->interval, interval);
-    fprintf(to, "%7u %8s", kind->first->samples, interval);
-    for (size_t i = 0; i < FORECAST_BACKENDS; i++) {
-        print_rounds(&forecast->found[i], to);
+    value_print_duration(site->interval, interval);
+    fprintf(to, "%7u %8s", site->samples, interval);
+    for (size_t i = 0; i < BACKENDS; i++) {
+        struct forecast_found found;
+        int r = forecast_find(site->samples, &site->health, 1.0 / backends[i], &found);
+        if (r < 0) {
+            return r;
+        }
+        print_rounds(&found, to);
     }
-    for (size_t i = 0; i < FORECAST_CHANCES; i++) {
-        print_alarms(forecast->alarms_a_year[i], to);
+    for (size_t i = 0; i < CHANCES; i++) {
+        double a_year;
+        int r = forecast_alarms(site->samples, site->interval, &site->health, chances[i], &a_year);
+        if (r < 0) {
+            return r;
+        }
+        print_alarms(a_year, to);
+        alarms[i] += a_year * (double)kind->sites;
     }
-    fprintf(to, "  %s", kind->first->name);
+    fprintf(to, "  %s", site->name);
     if (kind->sites > 1) {
         fprintf(to, " and %zu more", kind->sites - 1);
     }
     fputc('\n', to);
+    return 0;
 }
 
 static void print_head(FILE *to) {
-    fprintf(to, "\n%16s %*s %19s\n%7s %8s", "", 12 * FORECAST_BACKENDS - 1,
+    fprintf(to, "\n%16s %*s %19s\n%7s %8s", "", 12 * BACKENDS - 1,
             "degraded after so many rounds, where 1 backend is bad of", "false alarms/year",
             "samples", "interval");
-    for (size_t i = 0; i < FORECAST_BACKENDS; i++) {
-        fprintf(to, " %11u", forecast_backends[i]);
+    for (size_t i = 0; i < BACKENDS; i++) {
+        fprintf(to, " %11u", backends[i]);
     }
-    for (size_t i = 0; i < FORECAST_CHANCES; i++) {
+    for (size_t i = 0; i < CHANCES; i++) {
         char percent[32];
-        snprintf(percent, sizeof percent, "at %g %%", forecast_chances[i] * 100);
+        snprintf(percent, sizeof percent, "at %g %%", chances[i] * 100);
         fprintf(to, " %9s", percent);
     }
     fputs("  site\n", to);
@@ -125,28 +143,22 @@ static void print_head(FILE *to) {
 static int print_forecast(const struct config *config, FILE *to) {
     struct kind kinds[KINDS_MOST];
     size_t rest, n = find_kinds(config, kinds, &rest);
-    double alarms[FORECAST_CHANCES] = {0};
+    double alarms[CHANCES] = {0};
     if (n == 0) {
         return 0;
     }
     print_head(to);
     for (size_t i = 0; i < n; i++) {
-        const struct site *site = kinds[i].first;
-        struct forecast forecast;
-        int r = forecast_init(&forecast, site->samples, site->interval, &site->health);
+        int r = print_kind(&kinds[i], alarms, to);
         if (r < 0) {
             return r;
-        }
-        print_kind(&kinds[i], &forecast, to);
-        for (size_t k = 0; k < FORECAST_CHANCES; k++) {
-            alarms[k] += forecast.alarms_a_year[k] * (double)kinds[i].sites;
         }
     }
     if (rest > 0) {
         fprintf(to, "… and %zu more sites, with settings of yet other kinds\n", rest);
     } else if (n > 1 || kinds[0].sites > 1) {
-        fprintf(to, "%-*s", 16 + 12 * FORECAST_BACKENDS, "total");
-        for (size_t k = 0; k < FORECAST_CHANCES; k++) {
+        fprintf(to, "%-*s", 16 + 12 * BACKENDS, "total");
+        for (size_t k = 0; k < CHANCES; k++) {
             print_alarms(alarms[k], to);
         }
         fputc('\n', to);

@@ -32,9 +32,6 @@ enum {
 #define SETTLED       1e-8 /* relative */
 #define YEAR_SECONDS  (365.25 * 86400)
 
-const unsigned forecast_backends[FORECAST_BACKENDS] = {2, 5, 10, 20, 100};
-const double forecast_chances[FORECAST_CHANCES] = {0.001, 0.005};
-
 /* What a round can do. */
 struct step {
     int weight;
@@ -239,17 +236,4 @@ int forecast_alarms(unsigned samples, nsec_t interval, const struct health_confi
     *ret_a_year = YEAR_SECONDS * NSEC_PER_SEC / ((double)interval * rounds);
     chain_clear(&chain);
     return 0;
-}
-
-int forecast_init(struct forecast *forecast, unsigned samples, nsec_t interval,
-                  const struct health_config *health) {
-    int r = 0;
-    for (size_t i = 0; i < FORECAST_BACKENDS && r == 0; i++) {
-        r = forecast_find(samples, health, 1.0 / forecast_backends[i], &forecast->found[i]);
-    }
-    for (size_t i = 0; i < FORECAST_CHANCES && r == 0; i++) {
-        r = forecast_alarms(samples, interval, health, forecast_chances[i],
-                            &forecast->alarms_a_year[i]);
-    }
-    return r;
 }

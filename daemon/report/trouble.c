@@ -65,7 +65,7 @@ enum trouble trouble_of(const struct round *round) {
 
 /* ---- when it begins and when it is over ---- */
 
-bool trouble_is_active(const struct trouble_list *list) {
+static bool is_any_active(const struct trouble_list *list) {
     for (unsigned i = 0; i < TROUBLE_COUNT; i++) {
         if (list->states[i].active) {
             return true;
@@ -80,12 +80,12 @@ static void change(struct trouble_list *list, enum trouble trouble, bool begins,
     *ret_change = (struct trouble_change){
         .trouble = trouble,
         .begins = begins,
-        .before = trouble_is_active(list),
+        .before = is_any_active(list),
         .rounds = state->rounds,
         .lasted = now - state->since,
     };
     state->active = begins;
-    ret_change->after = trouble_is_active(list);
+    ret_change->after = is_any_active(list);
     if (begins) {
         ret_change->rounds = 0;
         ret_change->lasted = 0;

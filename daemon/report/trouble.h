@@ -47,7 +47,6 @@ struct trouble_list {
     struct trouble_state states[TROUBLE_COUNT];
     uint64_t rounds[TROUBLE_COUNT]; /* that showed it, ever */
 };
-bool trouble_is_active(const struct trouble_list *list); /* any of them */
 
 /* A trouble that began or is over. */
 struct trouble_change {

@@ -56,5 +56,5 @@ bool schedule_take(struct schedule *schedule, nsec_t now, struct schedule_slot *
 /* The round that schedule_take() gave has closed; once for each. */
 void schedule_done(struct schedule *schedule, struct schedule_entry *entry, nsec_t now);
 
-/* For `check`, tests and the status page: the site's phase, in [0, interval). */
+/* The site's phase, in [0, interval). For tests alone, which cannot wait for the slots of all. */
 nsec_t schedule_phase(const struct schedule *schedule, size_t site);

@@ -61,13 +61,13 @@ static void assert_change(size_t i, enum trouble trouble, bool begins, bool befo
 START_TEST(it_begins_once_and_is_over_once) {
     struct trouble_mark a = {0}, b = {0};
     ck_assert_uint_eq(note(&a, TROUBLE_NONE, SECONDS(1)), 0);
-    ck_assert(!trouble_is_active(&list));
+    ck_assert(!list.states[TROUBLE_LAG].active);
     ck_assert_uint_eq(note(&a, TROUBLE_LAG, SECONDS(2)), 1);
     assert_change(0, TROUBLE_LAG, true, false, true);
     ck_assert_uint_eq(note(&b, TROUBLE_LAG, SECONDS(3)), 0);
     ck_assert_uint_eq(note(&a, TROUBLE_LAG, SECONDS(4)), 0);
     ck_assert_uint_eq(note(&a, TROUBLE_NONE, SECONDS(5)), 0); /* b has not been sampled since */
-    ck_assert(trouble_is_active(&list));
+    ck_assert(list.states[TROUBLE_LAG].active);
     ck_assert_uint_eq(note(&b, TROUBLE_NONE, SECONDS(6)), 1);
     assert_change(0, TROUBLE_LAG, false, true, false);
     ck_assert_uint_eq(changes[0].rounds, 3);
@@ -120,7 +120,7 @@ START_TEST(a_site_that_is_sampled_once_a_day_does_not_keep_it_up_for_a_day) {
     /* another one, which the old mark is no part of */
     ck_assert_uint_eq(note(&other, TROUBLE_LAG, SECONDS(400)), 1);
     ck_assert_uint_eq(note(&daily, TROUBLE_NONE, SECONDS(410)), 0);
-    ck_assert(trouble_is_active(&list));
+    ck_assert(list.states[TROUBLE_LAG].active);
     ck_assert_uint_eq(note(&other, TROUBLE_NONE, SECONDS(420)), 1);
 }
 END_TEST
