@@ -237,8 +237,10 @@ static bool removes_too_many(struct daemon *daemon, const struct difference *dif
         if (difference->removed <= (uint64_t)config->max_removed) {
             return false;
         }
-        refuse(daemon, "it would remove %zu of %zu sites, and max_removed allows %" PRId64,
-               difference->removed, difference->before, config->max_removed);
+        refuse(daemon,
+               "it would remove %zu of %zu sites, and max_removed allows %" PRId64
+               "; if so many shall go, say so: max_removed: %zu",
+               difference->removed, difference->before, config->max_removed, difference->removed);
         return true;
     }
     if (difference->before < SITES_MANY || difference->removed * 2 <= difference->before) {
@@ -288,10 +290,11 @@ static void warn_of_next_start(const struct daemon *daemon, const struct config 
                                const struct config *before) {
     const char *is = config->state_file, *was = before->state_file;
     if (config->workers != engine_workers(daemon->engine)) {
-        log_warning("workers: %u takes effect with the next start", config->workers);
+        log_warning("workers: %u takes effect with the next start (systemctl restart tallyd)",
+                    config->workers);
     }
     if (is != was && (is == NULL || was == NULL || strcmp(is, was) != 0)) {
-        log_warning("state_file: %s takes effect with the next start",
+        log_warning("state_file: %s takes effect with the next start (systemctl restart tallyd)",
                     is != NULL ? is : "its absence");
     }
 }
@@ -308,8 +311,9 @@ static void on_read(struct reload_result *result, void *arg) {
         return;
     }
     if (config == NULL) {
-        refuse(daemon, "%s has %zu error%s", daemon->path, daemon->next.messages.n_errors,
-               daemon->next.messages.n_errors == 1 ? "" : "s");
+        size_t n = daemon->next.messages.n_errors;
+        refuse(daemon, "%s has %zu error%s; `tallyd check -c %s` tells %s", daemon->path, n,
+               n == 1 ? "" : "s", daemon->path, n == 1 ? "it" : "them");
         end_reload(daemon);
         return;
     }
@@ -320,7 +324,7 @@ static void on_read(struct reload_result *result, void *arg) {
     }
     const char *why_not = daemon->next.trust.n == 0 ? "out of memory"
                           : !engine_trust_judge(&daemon->next.trust, before)
-                              ? "a file that it names cannot be used"
+                              ? "a file that it names cannot be used; the log says which, and why"
                               : NULL;
     if (why_not != NULL) {
         refuse(daemon, "%s", why_not);

@@ -59,7 +59,8 @@ int commands_fill(struct draft *draft, struct config *config) {
         if (command != NULL) {
             check_file(draft, entry, command->mark);
         } else if (!written->faulty) {
-            messages_add(&draft->messages, MESSAGE_ERROR, written->mark, NULL,
+            messages_add(&draft->messages, MESSAGE_ERROR, written->mark,
+                         "add the path of a program: command: /usr/local/bin/tell",
                          "an entry of on_change needs a command");
         }
     }

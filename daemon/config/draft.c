@@ -122,7 +122,8 @@ static int fill(struct draft *draft, struct config *config) {
     }
     if (r == 0 && draft->n_sites == 0 && draft->messages.counts[MESSAGE_ERROR] == 0) {
         messages_add_whole(&draft->messages, MESSAGE_ERROR, draft->sources[0]->name,
-                           "there are no sites");
+                           "there are no sites; the file wants one at least: "
+                           "sites: [ https://example.org/ ]");
     }
     return draft->messages.out_of_memory ? -ENOMEM : r;
 }

@@ -17,6 +17,7 @@ enum {
     FILES_BYTES = 64 * 1024 * 1024, /* of all together */
 };
 
+static const char not_ours[] = "the user that tallyd runs as must be able to read it";
 static const char too_large[] = "is too large; all files together may have 64 MiB";
 
 /* Text without an end of its last line may be the beginning of a longer text. */
@@ -30,7 +31,8 @@ static void check_last_line(struct draft *draft, struct source *source) {
         mark.line += ends;
         mark.column = ends ? 0 : mark.column + (((unsigned char)source->bytes[i] & 0xc0) != 0x80);
     }
-    messages_add(&draft->messages, MESSAGE_WARNING, mark, NULL,
+    messages_add(&draft->messages, MESSAGE_WARNING, mark,
+                 "if its end is missing, put it there; if not, end the last line",
                  "no newline at the end of the file; is it whole?");
 }
 
@@ -77,7 +79,8 @@ static const struct source *find_source(const struct draft *draft, const struct 
 /* One included file; faults of the file as such are shown where it is included. */
 static int include_file(struct draft *draft, struct mark mark, const char *path) {
     if (draft->n_sources >= FILES_MOST) {
-        messages_add(&draft->messages, MESSAGE_ERROR, mark, NULL, "more than %d files", FILES_MOST);
+        messages_add(&draft->messages, MESSAGE_ERROR, mark, "put the sites of several into one",
+                     "more than %d files", FILES_MOST);
         return 0;
     }
     struct source *source;
@@ -87,14 +90,15 @@ static int include_file(struct draft *draft, struct mark mark, const char *path)
         return r;
     }
     if (r < 0) {
-        messages_add(&draft->messages, MESSAGE_ERROR, mark, NULL, "\"%s\" %s%s%s", path, why,
-                     r == -EINVAL ? "" : ": ", r == -EINVAL ? "" : strerror(-r));
+        messages_add(&draft->messages, MESSAGE_ERROR, mark, r == -EACCES ? not_ours : NULL,
+                     "\"%s\" %s%s%s", path, why, r == -EINVAL ? "" : ": ",
+                     r == -EINVAL ? "" : strerror(-r));
         return 0;
     }
     const struct source *same = find_source(draft, source);
     if (same != NULL) {
-        messages_add(&draft->messages, MESSAGE_ERROR, mark, NULL, "\"%s\" is read already, as %s",
-                     path, same->name);
+        messages_add(&draft->messages, MESSAGE_ERROR, mark, "include it once",
+                     "\"%s\" is read already, as %s", path, same->name);
         source_free(source);
         return 0;
     }
@@ -172,8 +176,9 @@ int files_read(const char *path, struct draft *draft) {
         return r;
     }
     if (r < 0) {
-        messages_add_whole(&draft->messages, MESSAGE_ERROR, path, "%s%s%s", why,
-                           r == -EINVAL ? "" : ": ", r == -EINVAL ? "" : strerror(-r));
+        messages_add_whole(&draft->messages, MESSAGE_ERROR, path, "%s%s%s%s%s", why,
+                           r == -EINVAL ? "" : ": ", r == -EINVAL ? "" : strerror(-r),
+                           r == -EACCES ? "; " : "", r == -EACCES ? not_ours : "");
         return 0;
     }
     const char *slash = strrchr(path, '/');

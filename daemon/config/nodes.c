@@ -117,7 +117,9 @@ static bool parse(struct nodes *nodes) {
     }
     if (++nodes->count > NODES_MOST) {
         messages_add(nodes->messages, MESSAGE_ERROR, to_mark(nodes, nodes->event.start_mark), NULL,
-                     "more than %d values in one file", NODES_MOST);
+                     "more than %d values in one file; put some of the sites into files of their "
+                     "own, and include these",
+                     NODES_MOST);
         return false;
     }
     return true;
@@ -257,8 +259,10 @@ bool nodes_finish(struct nodes *nodes) {
             return false;
         }
         if (nodes->event.type == YAML_DOCUMENT_START_EVENT) {
-            messages_add(nodes->messages, MESSAGE_ERROR, to_mark(nodes, nodes->event.start_mark),
-                         NULL, "a second document begins here; a file is one");
+            messages_add(
+                nodes->messages, MESSAGE_ERROR, to_mark(nodes, nodes->event.start_mark),
+                "take this line away; what is behind it may be a file of its own, to include",
+                "a second document begins here; a file is one");
             return false;
         }
     } while (nodes->event.type != YAML_STREAM_END_EVENT);

@@ -92,13 +92,13 @@ static bool is_news(bool shared, bool *said) {
     return news;
 }
 
-/* Two settings of which there must be both or none; `what` says so. */
+/* Two settings that go with each other or that do not; `what` says so, and the hint what to do. */
 static void check_pair(struct draft *draft, const struct draft_site *written, size_t field,
-                       size_t other, bool *said, const char *what) {
+                       size_t other, bool *said, const char *what, const char *hint) {
     bool shared;
     struct mark mark = draft_conflict_mark(draft, written, field, other, &shared);
     if (is_news(shared, said)) {
-        messages_add(&draft->messages, MESSAGE_ERROR, mark, NULL, "%s", what);
+        messages_add(&draft->messages, MESSAGE_ERROR, mark, hint, "%s", what);
     }
 }
 
@@ -109,22 +109,24 @@ static void check_request(struct draft *draft, const struct draft_site *written,
         check_pair(draft, written, SITE(request.basic_user), SITE(request.basic_password),
                    &said->login,
                    request->basic_user == NULL ? "basic has a password and no user"
-                                               : "basic has a user and no password");
+                                               : "basic has a user and no password",
+                   "basic: { user: NAME, password: { file: PATH } }");
     }
     if ((request->basic_user != NULL || request->bearer != NULL) &&
         asked_has_header(request, "Authorization")) {
         check_pair(draft, written,
                    request->bearer != NULL ? SITE(request.bearer) : SITE(request.basic_user),
                    FORM(headers), &said->headers,
-                   "a header Authorization and basic or bearer exclude each other");
+                   "a header Authorization and basic or bearer exclude each other",
+                   "take one of the two away");
     }
     if (request->proxy != NULL && (site->connect_host != NULL || site->connect_port != 0)) {
         check_pair(draft, written, FORM(connect_to), SITE(request.proxy), &said->proxy,
-                   "connect_to and a proxy exclude each other");
+                   "connect_to and a proxy exclude each other", "take one of the two away");
     }
     if (request->body != NULL && strcmp(asked_method(request), "HEAD") == 0) {
         check_pair(draft, written, SITE(request.method), FORM(body), &said->body,
-                   "a HEAD has no body");
+                   "a HEAD has no body", "take the body away, or write another method: POST");
     }
 }
 
@@ -135,7 +137,7 @@ static void check_expect(struct draft *draft, const struct draft_site *written,
         struct mark mark =
             draft_conflict_mark(draft, written, SITE(expect.latency), SITE(timeout), &shared);
         if (is_news(shared, &said->latency)) {
-            messages_add(&draft->messages, MESSAGE_WARNING, mark, NULL,
+            messages_add(&draft->messages, MESSAGE_WARNING, mark, "lower latency, or raise timeout",
                          "the latency expected is not below the timeout, which ends a sample "
                          "first");
         }
@@ -148,14 +150,15 @@ static void check_expect(struct draft *draft, const struct draft_site *written,
             field++;
         }
         check_pair(draft, written, SITE(request.method), fields[field], &said->head,
-                   "an answer to HEAD has no body that could be as expected");
+                   "an answer to HEAD has no body that could be as expected",
+                   "expect nothing of the body, or write method: GET");
     }
     const struct draft_setting *certificate =
         draft_find(&written->settings, SITE(expect.certificate));
     if (certificate != NULL && certificate->value.number > 0 && site->url.text != NULL &&
         !site->url.tls) {
-        messages_add(&draft->messages, MESSAGE_ERROR, certificate->mark, NULL,
-                     "certificate: an http site has none");
+        messages_add(&draft->messages, MESSAGE_ERROR, certificate->mark,
+                     "take it away, or make the url https", "certificate: an http site has none");
     }
 }
 
@@ -183,7 +186,8 @@ static void check_tls(struct draft *draft, const struct draft_site *written,
     if ((site->tls.cert == NULL) != (site->tls.key == NULL)) {
         check_pair(draft, written, SITE(tls.cert), SITE(tls.key), &said->client_cert,
                    site->tls.cert == NULL ? "a client's key without a cert"
-                                          : "a client's cert without a key");
+                                          : "a client's cert without a key",
+                   "each needs the other; they may be one file");
     }
     const struct draft_setting *key = draft_find(&written->settings, SITE(tls.key));
     if (key != NULL) {

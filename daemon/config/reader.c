@@ -297,7 +297,8 @@ static bool read_site(struct reader *reader, const struct node *node) {
     }
     site->faulty = draft->messages.counts[MESSAGE_ERROR] > faults;
     if (!site->has_url) {
-        reading_error(reader, mark, NULL, "this site has no url");
+        reading_error(reader, mark, "give it one: { url: https://example.org/ }",
+                      "this site has no url");
     }
     return keep_settings(reader, settings, &site->settings);
 }
@@ -521,11 +522,11 @@ static bool read_key(struct reader *reader, const struct node *name, enum key_pl
     } else if ((key = key_find(name->text, place)) == NULL) {
         add_unknown_key(reader, name, place);
     } else if (seen[key - keys] != 0) {
-        reading_error(reader, name->mark, NULL, "%s is given twice; first in line %u", key->name,
-                      seen[key - keys]);
+        reading_error(reader, name->mark, "take one of the two away",
+                      "%s is given twice; first in line %u", key->name, seen[key - keys]);
         key = NULL;
     } else if ((rival = find_rival(key, place, seen)) != NULL) {
-        reading_error(reader, name->mark, NULL,
+        reading_error(reader, name->mark, "take one of the two away",
                       "%s and %s exclude each other; %s stands in line %u", key->name, rival->name,
                       rival->name, seen[rival - keys]);
         key = NULL;
@@ -566,7 +567,10 @@ static bool read_document(struct reader *reader, bool included) {
     }
     if (root.kind == NODE_NOTHING) {
         messages_add(&draft->messages, included ? MESSAGE_WARNING : MESSAGE_ERROR,
-                     (struct mark){.source = reader->source}, NULL,
+                     (struct mark){.source = reader->source},
+                     included ? "was it cut off? If not, take it out of include"
+                              : "was it cut off? It wants sites at least: "
+                                "sites: [ https://example.org/ ]",
                      "there is nothing in this file");
         return true;
     }

@@ -43,8 +43,8 @@ static bool same_file(const char *a, const char *b) {
 static void check_path(struct draft *draft, const struct draft_setting *path) {
     const char *name = strrchr(path->value.pointer, '/') + 1; /* the path is absolute */
     if (*name == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
-        messages_add(&draft->messages, MESSAGE_ERROR, path->mark, NULL, "%s names a directory",
-                     path->key->name);
+        messages_add(&draft->messages, MESSAGE_ERROR, path->mark, "name a file in it",
+                     "%s names a directory", path->key->name);
     }
 }
 
@@ -70,21 +70,25 @@ static int fill_sink(struct draft *draft, struct config *config, const struct dr
         messages_add(&draft->messages, MESSAGE_ERROR, written->mark, NULL,
                      "an entry of reports needs a \"to\": file, stdout or journal");
     } else if (sink->kind == SINK_FILE && path == NULL) {
-        messages_add(&draft->messages, MESSAGE_ERROR, to->mark, NULL, "to: file needs a path");
+        messages_add(&draft->messages, MESSAGE_ERROR, to->mark,
+                     "add one: path: /var/log/tallyd/reports.log", "to: file needs a path");
     } else if (sink->kind != SINK_FILE && path != NULL) {
-        messages_add(&draft->messages, MESSAGE_ERROR, path->mark, NULL,
-                     "path belongs to a file, not to %s", kind_names[sink->kind]);
+        messages_add(&draft->messages, MESSAGE_ERROR, path->mark,
+                     "write to: file, or take path away", "path belongs to a file, not to %s",
+                     kind_names[sink->kind]);
     }
     if (sink->kind == SINK_JOURNAL) {
         const struct draft_setting *format = draft_find(&written->settings, SINK(format));
         if (format != NULL) {
-            messages_add(&draft->messages, MESSAGE_ERROR, format->mark, NULL,
+            messages_add(&draft->messages, MESSAGE_ERROR, format->mark, "take format away",
                          "the journal has fields of its own, and no format");
         }
         sink->format = "journal";
     }
     return r;
 }
+
+static const char one_log[] = "a log has one format and one filter: take one entry away";
 
 /* Two sinks on one place would write into each other's lines. */
 static int check_sinks(struct draft *draft, const struct config *config) {
@@ -93,7 +97,7 @@ static int check_sinks(struct draft *draft, const struct config *config) {
     for (size_t i = 0; i < config->n_sinks && i < sizeof paths / sizeof paths[0]; i++) {
         const struct sink_config *sink = &config->sinks[i];
         if (sink->kind != SINK_FILE && first[sink->kind] != SIZE_MAX) {
-            messages_add(&draft->messages, MESSAGE_ERROR, draft->sinks[i].mark, NULL,
+            messages_add(&draft->messages, MESSAGE_ERROR, draft->sinks[i].mark, one_log,
                          "two entries of reports go to %s; first in line %u",
                          kind_names[sink->kind], draft->sinks[first[sink->kind]].mark.line + 1);
         } else if (sink->kind != SINK_FILE) {
@@ -107,7 +111,7 @@ static int check_sinks(struct draft *draft, const struct config *config) {
         for (size_t k = 0; k < i && paths[i] != NULL; k++) {
             if (paths[k] != NULL && same_file(paths[i], paths[k])) {
                 messages_add(&draft->messages, MESSAGE_ERROR,
-                             draft_find(&draft->sinks[i].settings, SINK(path))->mark, NULL,
+                             draft_find(&draft->sinks[i].settings, SINK(path))->mark, one_log,
                              "the file of this path is that of line %u",
                              draft_find(&draft->sinks[k].settings, SINK(path))->mark.line + 1);
                 break;
@@ -132,7 +136,7 @@ static int check_state_file(struct draft *draft, const struct config *config) {
                                ? NULL
                                : canonical_path(&draft->scratch, config->sinks[i].path);
         if (sink != NULL && same_file(path, sink)) {
-            messages_add(&draft->messages, MESSAGE_ERROR, state->mark, NULL,
+            messages_add(&draft->messages, MESSAGE_ERROR, state->mark, "give it a file of its own",
                          "state_file is the file of the reports of line %u",
                          draft->sinks[i].mark.line + 1);
         }

@@ -75,7 +75,10 @@ static void check_limit(struct draft *draft, const struct draft_site *written,
     char value_text[VALUE_TEXT_SIZE], bound_text[VALUE_TEXT_SIZE];
     value_print_duration(value, value_text);
     value_print_duration(bound, bound_text);
-    messages_add(&draft->messages, MESSAGE_ERROR, mark, NULL, "%s (%s) is over the %s (%s)",
+    char hint[96];
+    snprintf(hint, sizeof hint, "lower %s to %s at the most, or raise %s", limit->name, bound_text,
+             limit->bound_name);
+    messages_add(&draft->messages, MESSAGE_ERROR, mark, hint, "%s (%s) is over the %s (%s)",
                  limit->name, value_text, limit->bound_name, bound_text);
 }
 
@@ -132,7 +135,8 @@ static void check_timing(struct draft *draft, const struct draft_site *written,
         value_print_duration(site->dns_timeout, dns_text);
         value_print_duration(site->deadline, deadline);
         said->dns_timeout |= shared;
-        messages_add(&draft->messages, MESSAGE_WARNING, dns->mark, NULL,
+        messages_add(&draft->messages, MESSAGE_WARNING, dns->mark,
+                     "lower dns_timeout, or raise deadline",
                      "dns_timeout (%s) is over a round's deadline (%s), which ends the look-up",
                      dns_text, deadline);
     }
@@ -162,7 +166,8 @@ static void check_in_flight(struct draft *draft, const struct config *config,
     }
     said->in_flight |= shared;
     messages_add(&draft->messages, MESSAGE_WARNING, setting != NULL ? setting->mark : written->mark,
-                 NULL, "concurrency (%u) is over max_in_flight (%u), which holds samples back",
+                 "lower concurrency, or raise max_in_flight",
+                 "concurrency (%u) is over max_in_flight (%u), which holds samples back",
                  site->concurrency, config->max_in_flight);
 }
 
@@ -181,7 +186,7 @@ static void settle_health(struct draft *draft, const struct draft_site *written,
     struct mark mark = draft_conflict_mark(draft, written, SITE(health.round_max),
                                            SITE(health.degraded_at), &shared);
     if (!shared || !said->health) {
-        messages_add(&draft->messages, MESSAGE_ERROR, mark, NULL,
+        messages_add(&draft->messages, MESSAGE_ERROR, mark, "lower round_max, or raise degraded_at",
                      "round_max (%g) is over degraded_at (%g), beyond which nothing counts",
                      health->round_max / 1000.0, health->degraded_at / 1000.0);
     }
@@ -290,7 +295,8 @@ static void check_name(struct draft *draft, const struct site *sites, size_t i, 
         print_place(first_name != NULL ? &first_name->mark : &first->url_mark, &mark, place,
                     sizeof place);
         messages_add(&draft->messages, MESSAGE_ERROR, mark,
-                     name != NULL ? NULL : "give this site a name of its own",
+                     name != NULL ? "give one of the two another"
+                                  : "give this site a name of its own",
                      "the name \"%.*s\" is taken %s", NAME_SHOWN_BYTES, sites[i].name, place);
     } else if (same_url != i && name == NULL) {
         print_place(&draft->sites[same_url].url_mark, &mark, place, sizeof place);
@@ -327,7 +333,8 @@ static void check_canary(struct draft *draft, const struct config *config) {
                      "it is the name of one of the sites, or its url where it has no name",
                      "canary: no site is called \"%.*s\"", NAME_SHOWN_BYTES, config->canary);
     } else if (!site->enabled) {
-        messages_add(&draft->messages, MESSAGE_WARNING, canary->mark, NULL,
+        messages_add(&draft->messages, MESSAGE_WARNING, canary->mark,
+                     "enable it, name another, or take canary away",
                      "canary: the site \"%.*s\" is not enabled, and says nothing", NAME_SHOWN_BYTES,
                      config->canary);
     }

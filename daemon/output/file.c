@@ -141,12 +141,15 @@ static int take(const char *path, struct file *file, char **ret_why) {
         return refuse(-error, ret_why, "%s cannot be examined: %s", path, strerror(error));
     }
     if (!S_ISREG(status.st_mode)) {
-        return refuse(-EINVAL, ret_why, "%s is not a regular file", path);
+        return refuse(-EINVAL, ret_why, "%s is not a regular file; name one", path);
     }
     if (flock(file->fd, LOCK_EX | LOCK_NB) < 0) {
         int error = errno;
         if (error == EWOULDBLOCK) {
-            return refuse(-error, ret_why, "%s is locked: another daemon writes to it", path);
+            return refuse(-error, ret_why,
+                          "%s is locked: another daemon writes to it; "
+                          "stop that one, or name another file",
+                          path);
         }
         return refuse(-error, ret_why, "%s cannot be locked: %s", path, strerror(error));
     }
@@ -159,7 +162,10 @@ static int take(const char *path, struct file *file, char **ret_why) {
     file->inode = status.st_ino;
     int r = examine_tail(file, status.st_size);
     if (r == -EEXIST) {
-        return refuse(r, ret_why, "%s is left alone: it does not end like a log of tallyd", path);
+        return refuse(r, ret_why,
+                      "%s is left alone: it does not end like a log of tallyd; "
+                      "move it away, or name another file",
+                      path);
     }
     if (r == 0 && file->torn_bytes == 0) {
         r = start_appending(file->fd);
@@ -168,6 +174,14 @@ static int take(const char *path, struct file *file, char **ret_why) {
         return refuse(r, ret_why, "%s cannot be read: %s", path, strerror(-r));
     }
     return 0;
+}
+
+/* The unit's ProtectSystem= makes all else read-only to the service. */
+static const char *remedy_of(int error) {
+    return error == EACCES || error == EPERM ? "; tallyd's user must be able to write it"
+           : error == EROFS ? "; a service writes below /var/log/tallyd, and elsewhere only with "
+                              "ReadWritePaths= in its unit"
+                            : "";
 }
 
 int file_open(const char *path, struct file *ret_file, char **ret_why) {
@@ -180,10 +194,13 @@ int file_open(const char *path, struct file *ret_file, char **ret_why) {
             return refuse(-error, ret_why, "%s is a symbolic link; name the file itself", path);
         }
         if (error == ENOENT) { /* O_CREAT makes the file, nobody its directory */
-            return refuse(-error, ret_why, "%s cannot be opened: its directory does not exist",
+            return refuse(-error, ret_why,
+                          "%s cannot be opened: its directory does not exist; "
+                          "make it, writable for tallyd's user",
                           path);
         }
-        return refuse(-error, ret_why, "%s cannot be opened: %s", path, strerror(error));
+        return refuse(-error, ret_why, "%s cannot be opened: %s%s", path, strerror(error),
+                      remedy_of(error));
     }
     int r = take(path, &file, ret_why);
     if (r < 0) {

@@ -81,8 +81,8 @@ static int connect_journal(struct target *target) {
 static int open_journal(struct target *target, char **ret_why) {
     int r = connect_journal(target);
     if (r < 0) {
-        if (asprintf(ret_why, "the journal cannot be reached: %s: %s", target->path, strerror(-r)) <
-            0) {
+        if (asprintf(ret_why, "the journal cannot be reached: %s: %s; does systemd-journald run?",
+                     target->path, strerror(-r)) < 0) {
             *ret_why = NULL;
         }
         return r;

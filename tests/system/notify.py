@@ -67,8 +67,8 @@ def a_manager_hears_of_the_start_of_reloads_and_of_the_stop(lab):
     daemon.signal(signal.SIGHUP)
     place, _ = manager.wait_for("RELOADING", after=place + 1)
     place, message = manager.wait_for("READY", after=place)
-    assert re.search("1 down; .*; the last reload was refused: .* has 1 error$",
-                     message["STATUS"]), message
+    assert re.search("1 down; .*; the last reload was refused: .* has 1 error; "
+                     "`tallyd check -c .*` tells it$", message["STATUS"]), message
     daemon.write_config(configuration({"bad": bad}, QUICK))
     daemon.signal(signal.SIGHUP)
     place, _ = manager.wait_for("RELOADING", after=place + 1)

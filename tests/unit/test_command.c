@@ -133,7 +133,8 @@ START_TEST(flags_that_do_not_go_together_are_refused) {
     set("--cert", KEY_TLS, "cert", "/x.pem");
     refused("--cert: error: a client's cert without a key\n"
             "    /x.pem\n"
-            "    ^\n");
+            "    ^\n"
+            "    each needs the other; they may be one file\n");
     set("--proxy", KEY_REQUEST, "proxy", "http://proxy.test:3128");
     set("--connect-to", KEY_SITE, "connect_to", "shop.test:80:192.0.2.1:81");
     ck_assert_int_eq(config_from_urls(&given, &messages, &config), -EINVAL);

@@ -145,7 +145,9 @@ START_TEST(bytes_that_are_no_text_are_refused_where_they_stand) {
         size_t n;
         const char *says;
     } rows[] = {
-        {"", 0, "FILE:1:1: error: there is nothing in this file\n"},
+        {"", 0,
+         "FILE:1:1: error: there is nothing in this file\n"
+         "    was it cut off? It wants sites at least: sites: [ https://example.org/ ]\n"},
         {"sites:\n\t- https://a/\n", 21,
          "FILE:2:1: error: found character that cannot start any token\n"
          "     - https://a/\n"
@@ -154,7 +156,8 @@ START_TEST(bytes_that_are_no_text_are_refused_where_they_stand) {
         {"sites:\n  - https://a/", 21,
          "FILE:2:15: warning: no newline at the end of the file; is it whole?\n"
          "      - https://a/\n"
-         "                  ^\n"},
+         "                  ^\n"
+         "    if its end is missing, put it there; if not, end the last line\n"},
         {"\xff\xfes\0i\0", 6,
          "FILE:1:1: error: there is UTF-16; the file must be UTF-8\n"
          "    \\xff\\xfes\\x00i\\x00\n"
@@ -593,8 +596,8 @@ START_TEST(what_is_no_file_is_refused_and_never_blocks) {
     if (geteuid() != 0) {
         write_file("secret.yaml", "sites: [ https://a/ ]\n");
         ck_assert_int_eq(chmod(path_of("secret.yaml"), 0), 0);
-        assert_file_says("secret.yaml",
-                         "/secret.yaml: error: cannot be opened: Permission denied\n");
+        assert_file_says("secret.yaml", "/secret.yaml: error: cannot be opened: Permission denied; "
+                                        "the user that tallyd runs as must be able to read it\n");
     }
 }
 END_TEST
@@ -688,9 +691,11 @@ START_TEST(what_is_wrong_with_an_include_is_said_where_it_stands) {
         "/main.yaml:1:23: error: \"/main.yaml\" is read already, as /main.yaml\n"
         "    include: [ none.yaml, main.yaml, a.yaml, a.yaml, empty.yaml ]\n"
         "                          ^\n"
+        "    include it once\n"
         "/main.yaml:1:42: error: \"/a.yaml\" is read already, as /a.yaml\n"
         "    include: [ none.yaml, main.yaml, a.yaml, a.yaml, empty.yaml ]\n"
         "                                             ^\n"
+        "    include it once\n"
         "/a.yaml:1:1: error: unknown key \"defaults\"\n"
         "    defaults: { samples: 3 }\n"
         "    ^\n"
@@ -705,7 +710,8 @@ START_TEST(what_is_wrong_with_an_include_is_said_where_it_stands) {
         "    give this site a name of its own\n"
         "/empty.yaml:1:1: warning: there is nothing in this file\n"
         "    # nothing\n"
-        "    ^\n");
+        "    ^\n"
+        "    was it cut off? If not, take it out of include\n");
 }
 END_TEST
 
@@ -751,12 +757,15 @@ START_TEST(two_ways_to_one_log_file_are_one) {
                      "/main.yaml:3:23: error: the file of this path is that of line 2\n"
                      "      - { to: file, path: way/log }\n"
                      "                          ^\n"
+                     "    a log has one format and one filter: take one entry away\n"
                      "/main.yaml:4:23: error: the file of this path is that of line 2\n"
                      "      - { to: file, path: other }\n"
                      "                          ^\n"
+                     "    a log has one format and one filter: take one entry away\n"
                      "/main.yaml:6:23: error: the file of this path is that of line 5\n"
                      "      - { to: file, path: ./new }\n"
-                     "                          ^\n");
+                     "                          ^\n"
+                     "    a log has one format and one filter: take one entry away\n");
 }
 END_TEST
 

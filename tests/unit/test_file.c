@@ -183,7 +183,8 @@ START_TEST(a_file_that_is_not_ours_is_left_alone) {
     };
     const char *path = scratch("foreign");
     scratch_write(path, contents[_i], strlen(contents[_i]));
-    assert_refused(path, -EEXIST, "does not end like a log");
+    assert_refused(path, -EEXIST,
+                   "does not end like a log of tallyd; move it away, or name another");
     assert_holds(path, contents[_i], strlen(contents[_i]));
 }
 END_TEST
@@ -231,14 +232,30 @@ START_TEST(only_a_regular_file_itself_is_opened) {
     assert_refused(path, -ENXIO, "cannot be opened");
     close(fd);
     assert_refused("/dev/null", -EINVAL, "not a regular file");
-    assert_refused(scratch("none/such.log"), -ENOENT, "cannot be opened");
+    assert_refused(scratch("none/such.log"), -ENOENT, "does not exist; make it, writable for");
+}
+END_TEST
+
+/* Not even root makes a file in /sys; in a container it may be mounted so that nobody writes. */
+START_TEST(who_may_not_write_is_told_what_to_do) {
+    struct file file;
+    char *why = NULL;
+    int r = file_open("/sys/tallyd.log", &file, &why);
+    ck_assert_msg(r == -EACCES || r == -EROFS || r == -EPERM, "%d", r);
+    const char *remedy = r == -EROFS
+                             ? "; a service writes below /var/log/tallyd, and elsewhere only "
+                               "with ReadWritePaths= in its unit"
+                             : "; tallyd's user must be able to write it";
+    ck_assert_msg(strstr(why, remedy) != NULL, "%s", why);
+    free(why);
 }
 END_TEST
 
 START_TEST(a_second_writer_is_locked_out_until_the_first_is_done) {
     const char *path = scratch("locked.log");
     struct file file = open_ok(path);
-    assert_refused(path, -EWOULDBLOCK, "locked");
+    assert_refused(path, -EWOULDBLOCK,
+                   "locked: another daemon writes to it; stop that one, or name");
     pid_t child = fork();
     if (child == 0) {
         struct file other;
@@ -311,6 +328,7 @@ int main(void) {
     tcase_add_loop_test(tcase, a_file_that_is_not_ours_is_left_alone, 0, 8);
     tcase_add_test(tcase, a_line_of_a_mebibyte_is_not_ours_and_one_below_is);
     tcase_add_test(tcase, only_a_regular_file_itself_is_opened);
+    tcase_add_test(tcase, who_may_not_write_is_told_what_to_do);
     tcase_add_test(tcase, a_second_writer_is_locked_out_until_the_first_is_done);
     tcase_add_test(tcase, a_repair_without_room_can_be_tried_again);
     tcase_add_test(tcase, a_path_that_is_another_file_now_is_noticed);

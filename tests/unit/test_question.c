@@ -715,7 +715,8 @@ START_TEST(what_is_odd_is_a_warning) {
          "/x:1:61: warning: the latency expected is not below the timeout, which ends a sample "
          "first\n"
          "    sites: [ { url: https://a/, timeout: 2s, expect: { latency: 2s } } ]\n"
-         "                                                                ^\n"},
+         "                                                                ^\n"
+         "    lower latency, or raise timeout\n"},
         {"defaults: { expect: { certificate: 7d } }\nsites: [ http://a/ ]\n", ""},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
