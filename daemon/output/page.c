@@ -170,7 +170,8 @@ static void put_strip_words(const struct board_site *site, FILE *to) {
     }
 }
 
-void page_strip(const struct board_site *site, FILE *to) {
+/* What page_cells() tells as a list, as a picture with one text. */
+static void put_strip(const struct board_site *site, FILE *to) {
     if (site->n_rounds == 0) {
         fputs("<span class=\"none\">no round yet</span>", to);
         return;
@@ -424,7 +425,7 @@ static void put_row(const struct board_site *site, const struct page_about *abou
         fputs("</small>", to);
     }
     fputs("</th><td data-head=\"Last rounds\">", to);
-    page_strip(site, to);
+    put_strip(site, to);
     fputs("</td><td data-head=\"Of late\">", to);
     page_window(site, to);
     fputs("</td><td data-head=\"Outcomes\">", to);

@@ -54,10 +54,8 @@ void page_end(const struct page_about *about, const char *other_url, bool still,
 
 void page_state(const struct board_site *site, FILE *to);  /* a badge */
 void page_window(const struct board_site *site, FILE *to); /* "3 of 120 failed, 0.9 to 7.1 %" */
-/* Its last rounds, the newest on the right: how high a cell is, and its colour, is what failed. As a
- * picture with one text; or as a list of cells, each of which can be focused and then tells its
- * tally. */
-void page_strip(const struct board_site *site, FILE *to);
+/* Its last rounds, the newest on the right: how high a cell is, and its colour, is what failed. Each can
+ * be focused, and then tells its tally. */
 void page_cells(const struct board_site *site, FILE *to);
 /* How samples ended, of the rounds that are remembered: a bar each, the most frequent first;
  * those beyond `most` together. */

@@ -148,15 +148,6 @@ static const struct row rows[] = {
     {CURLE_UNRECOVERABLE_POLL, ANY, ANY_ERROR, ANY_SCHEME, OUTCOME_LOCAL_RESOURCE},
 };
 
-bool classify_knows(int code) {
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        if (rows[i].code == code) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool fits(const struct row *row, const struct classify_input *input) {
     return row->code == input->code && (row->progress & 1u << input->progress) != 0 &&
            (row->error == ANY_ERROR || row->error == input->error) &&

@@ -28,6 +28,3 @@ struct classify_input {
 };
 
 outcome_t classify(const struct classify_input *input);
-
-/* Whether the table has a row of its own for this CURLcode (a test asks for every one). */
-bool classify_knows(int code);

@@ -26,7 +26,6 @@ static const char system_bundle[] = "/etc/ssl/certs/ca-certificates.crt";
 
 struct trust {
     X509_STORE *store;
-    unsigned count;
     unsigned refs; /* of its one loop */
 };
 
@@ -37,32 +36,31 @@ const char *trust_path(const char *file) {
     return file == NULL || *file == '\0' ? system_bundle : file;
 }
 
-static int read_certificates(struct trust *trust, BIO *from, const char *file, char *why,
+static int read_certificates(X509_STORE *store, BIO *from, const char *file, char *why,
                              size_t why_size) {
+    unsigned n = 0;
     ERR_clear_error();
     for (;;) {
         X509 *certificate = PEM_read_bio_X509_AUX(from, NULL, NULL, NULL);
         if (certificate == NULL) {
             break;
         }
-        int added =
-            X509_STORE_add_cert(trust->store, certificate); /* takes a reference; twice is fine */
+        int added = X509_STORE_add_cert(store, certificate); /* takes a reference; twice is fine */
         X509_free(certificate);
         if (added != 1) {
-            snprintf(why, why_size, "CA bundle %s: certificate %u cannot be used", file,
-                     trust->count + 1);
+            snprintf(why, why_size, "CA bundle %s: certificate %u cannot be used", file, n + 1);
             return -EINVAL;
         }
-        trust->count++;
+        n++;
     }
     unsigned long error = ERR_peek_last_error();
     bool at_end = ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
     ERR_clear_error();
     if (!at_end) {
-        snprintf(why, why_size, "CA bundle %s: certificate %u is damaged", file, trust->count + 1);
+        snprintf(why, why_size, "CA bundle %s: certificate %u is damaged", file, n + 1);
         return -EINVAL;
     }
-    if (trust->count == 0) {
+    if (n == 0) {
         snprintf(why, why_size, "CA bundle %s: holds no certificate in PEM form", file);
         return -EINVAL;
     }
@@ -80,7 +78,7 @@ int trust_parse(const char *file, const char *bytes, size_t n, struct trust **re
     }
     trust->refs = 1;
     X509_STORE_set_flags(trust->store, X509_V_FLAG_TRUSTED_FIRST | X509_V_FLAG_PARTIAL_CHAIN);
-    r = read_certificates(trust, from, file, ret_why, why_size);
+    r = read_certificates(trust->store, from, file, ret_why, why_size);
     if (r != 0) {
         goto fail;
     }
@@ -107,17 +105,6 @@ int trust_read(const char *file, struct source **ret_source, char *ret_why, size
     return r;
 }
 
-int trust_load(const char *file, struct trust **ret_trust, char *ret_why, size_t why_size) {
-    struct source *source = NULL;
-    file = trust_path(file);
-    int r = trust_read(file, &source, ret_why, why_size);
-    if (r == 0) {
-        r = trust_parse(file, source->bytes, source->n, ret_trust, ret_why, why_size);
-        source_free(source);
-    }
-    return r;
-}
-
 struct trust *trust_ref(struct trust *trust) {
     if (trust != NULL) {
         trust->refs++;
@@ -134,8 +121,4 @@ void trust_free(struct trust *trust) {
 
 void trust_apply(struct trust *trust, void *ssl_ctx) {
     SSL_CTX_set1_cert_store(ssl_ctx, trust->store);
-}
-
-unsigned trust_count(const struct trust *trust) {
-    return trust->count;
 }

@@ -12,12 +12,11 @@ struct trust; /* belongs to one loop at a time: OpenSSL's own counts are thread-
 /* The bundle that is meant: `file`, or for NULL SSL_CERT_FILE if set, else the system's. */
 const char *trust_path(const char *file);
 
-/* Reads a PEM bundle; `file` as above. 0; -errno with a sentence in ret_why: it cannot be read, it
- * holds no certificate, it is damaged (a certificate that does not parse refuses the whole file:
- * half a bundle is a wrong bundle). */
-int trust_load(const char *file, struct trust **ret_trust, char *ret_why, size_t why_size);
-/* The same in two steps. */
+/* Reads that file. 0; -errno with a sentence in ret_why. */
 int trust_read(const char *file, struct source **ret_source, char *ret_why, size_t why_size);
+/* A PEM bundle; `file` is its name for messages. 0; -errno with a sentence in ret_why: it holds no
+ * certificate, it is damaged (a certificate that does not parse refuses the whole file: half a bundle is
+ * a wrong bundle). */
 int trust_parse(const char *file, const char *bytes, size_t n, struct trust **ret_trust,
                 char *ret_why, size_t why_size);
 /* One more owner on the same loop: a sample that has yet to shake hands outlives a reload. NULL:
@@ -28,5 +27,3 @@ void trust_free(struct trust *trust);
 
 /* For http.c: an SSL_CTX made by libcurl trusts this store from now on. */
 void trust_apply(struct trust *trust, void *ssl_ctx);
-
-unsigned trust_count(const struct trust *trust); /* certificates in it */

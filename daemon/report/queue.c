@@ -46,7 +46,7 @@ RB_HEAD(lane_tree, lane);
 struct queue {
     struct lane_tree lanes;
     struct place_list ready;
-    size_t waiting, reserved;
+    size_t waiting;
 };
 
 static int compare_lanes(const struct lane *a, const struct lane *b) {
@@ -125,7 +125,6 @@ struct queue_ticket *queue_reserve(struct queue *queue, long long ring, const ch
     for (int i = 0; i < LANE_KINDS; i++) {
         TAILQ_INSERT_TAIL(&place->lanes[i]->places, place, links[i]);
     }
-    queue->reserved++;
     return place;
 }
 
@@ -163,10 +162,9 @@ static void settle(struct queue *queue, struct place_list *leaving) {
 }
 
 void queue_fill(struct queue *queue, struct queue_ticket *place, void *thing) {
-    assert(!place->filled && queue->reserved > 0);
+    assert(!place->filled);
     place->filled = true;
     place->thing = thing;
-    queue->reserved--;
     if (thing != NULL) {
         queue->waiting++;
         if (!may_leave(place)) {
@@ -192,10 +190,6 @@ void *queue_pop(struct queue *queue) {
 
 size_t queue_waiting(const struct queue *queue) {
     return queue->waiting;
-}
-
-size_t queue_reserved(const struct queue *queue) {
-    return queue->reserved;
 }
 
 void queue_free(struct queue *queue, void (*discard)(void *thing)) {

@@ -21,5 +21,4 @@ struct queue_ticket *queue_reserve(struct queue *queue, long long ring, const ch
 void queue_fill(struct queue *queue, struct queue_ticket *ticket, void *thing);
 /* The next thing that may leave, which is the caller's then; NULL: none may. */
 void *queue_pop(struct queue *queue);
-size_t queue_waiting(const struct queue *queue);  /* filled, not popped */
-size_t queue_reserved(const struct queue *queue); /* not filled */
+size_t queue_waiting(const struct queue *queue); /* filled, not popped */

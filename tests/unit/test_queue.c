@@ -49,7 +49,6 @@ START_TEST(reports_of_a_ring_leave_in_the_order_of_their_rounds) {
     queue_fill(queue, b, thing(2));
     ck_assert_ptr_null(queue_pop(queue));
     ck_assert_uint_eq(queue_waiting(queue), 2);
-    ck_assert_uint_eq(queue_reserved(queue), 1);
     queue_fill(queue, a, thing(1));
     ck_assert_uint_eq(queue_waiting(queue), 3);
     for (size_t i = 1; i <= 3; i++) {
@@ -104,7 +103,6 @@ START_TEST(nobody_waits_for_a_place_that_was_given_up) {
     ck_assert_ptr_null(queue_pop(queue));
     queue_fill(queue, a, NULL); /* at the head */
     ck_assert_ptr_eq(queue_pop(queue), thing(3));
-    ck_assert_uint_eq(queue_reserved(queue), 0);
     ck_assert_uint_eq(queue_waiting(queue), 0);
     queue_free(queue, never);
 }
@@ -213,7 +211,6 @@ static void random_step(struct chance *chance, unsigned rings, unsigned sites, u
         }
     }
     ck_assert_uint_eq(queue_waiting(queue), model_count(FILLED));
-    ck_assert_uint_eq(queue_reserved(queue), model_count(RESERVED));
 }
 
 START_TEST(the_queue_does_what_the_model_does) {
@@ -271,7 +268,6 @@ START_TEST(without_memory_no_place_is_half_reserved) {
     while (late == NULL) {
         memory_left = k++;
         late = queue_reserve(queue, 10, "blog");
-        ck_assert_uint_eq(queue_reserved(queue), late == NULL ? 1 : 2);
     }
     memory_left = SIZE_MAX;
     ck_assert_uint_eq(k, 4); /* a place and its two lanes, then none failed */

@@ -7,6 +7,7 @@
 #include "probe/trust.h"
 
 #include <check.h>
+#include <openssl/ssl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,6 +60,15 @@ static struct tls_use use(const struct tls_set *set, const struct site *site) {
     return used;
 }
 
+/* Certificates that a connection would trust. */
+static int count(struct trust *trust) {
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    trust_apply(trust, context);
+    int n = sk_X509_OBJECT_num(X509_STORE_get0_objects(SSL_CTX_get_cert_store(context)));
+    SSL_CTX_free(context);
+    return n;
+}
+
 START_TEST(sites_that_name_the_same_share_it_and_loops_do_not) {
     sites[0].tls.ca = a_file; /* the others mean SSL_CERT_FILE */
     sites[3].tls.verify = false;
@@ -77,7 +87,7 @@ START_TEST(sites_that_name_the_same_share_it_and_loops_do_not) {
     ck_assert_ptr_ne(tls_use_trust(&used[0][0]), tls_use_trust(&used[1][0]));
     for (size_t k = 0; k < 2; k++) {
         tls_set_free(sets[k]); /* what is in use lives on */
-        ck_assert_uint_eq(trust_count(tls_use_trust(&used[k][0])), 1);
+        ck_assert_int_eq(count(tls_use_trust(&used[k][0])), 1);
         for (size_t i = 0; i < SITES; i++) {
             tls_use_clear(&used[k][i]);
         }
@@ -182,7 +192,7 @@ START_TEST(a_bundle_that_is_named_no_more_serves_who_began_with_it) {
     struct tls_set *next = load();
     tls_set_follow(next, set);
     ck_assert_ptr_eq(tls_use_trust(&used), was);
-    ck_assert_uint_eq(trust_count(was), 1);
+    ck_assert_int_eq(count(was), 1);
     tls_use_clear(&used);
     tls_set_free(next);
 }
