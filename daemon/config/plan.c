@@ -39,9 +39,10 @@ enum {
 
     /* descriptors */
     RESERVED_FDS = 32, /* standard streams, configuration, certificates, libraries */
-    LOOP_FDS = 3,      /* epoll, timer, mailbox */
+    LOOP_FDS = 5,      /* epoll, timer, mailbox, and the pipe that libevent keeps for signals */
     SINK_FDS = 1,
-    STATUS_FDS = 410, /* its loop, what listens, and four times as many connections as it serves */
+    COMMAND_FDS = 2,  /* its output and its process; of each entry one runs at a time */
+    STATUS_FDS = 412, /* its loop, what listens, and four times as many connections as it serves */
     JOURNAL_BYTES = 880, /* of journald's files, for a report; measured over 60,000 */
     JOURNAL_BURST = 10000,
     JOURNAL_BURST_SECONDS = 30, /* what it takes of a service by default */
@@ -223,8 +224,9 @@ static struct load find_load(const struct config *config) {
 static uint64_t find_fds(const struct config *config, const struct load *load) {
     uint64_t loops = (uint64_t)config->workers + 2; /* control and writer */
     uint64_t status = config->status_listen != NULL ? STATUS_FDS : 0;
-    return RESERVED_FDS + loops * LOOP_FDS + config->n_sinks * SINK_FDS + status + load->samples +
-           load->rounds * MULTI_FDS + load->lookups * LOOKUP_FDS + load->kept +
+    uint64_t commands = config->n_on_change > 0 ? LOOP_FDS + config->n_on_change * COMMAND_FDS : 0;
+    return RESERVED_FDS + loops * LOOP_FDS + config->n_sinks * SINK_FDS + status + commands +
+           load->samples + load->rounds * MULTI_FDS + load->lookups * LOOKUP_FDS + load->kept +
            load->kept_lanes * MULTI_FDS;
 }
 

@@ -2,6 +2,7 @@
 
 #include <check.h>
 #include <event2/event.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -187,6 +188,25 @@ START_TEST(durations_are_rounded_up_and_never_negative) {
 }
 END_TEST
 
+static unsigned count_descriptors(void) {
+    unsigned n = 0;
+    for (int fd = 0; fd < 1024; fd++) {
+        n += fcntl(fd, F_GETFD) >= 0;
+    }
+    return n;
+}
+
+/* As config/plan.c counts them. */
+START_TEST(a_loop_takes_five_descriptors) {
+    unsigned before = count_descriptors();
+    struct loop *loop;
+    ck_assert_int_eq(loop_new("fds", NULL, &loop), 0);
+    ck_assert_uint_eq(count_descriptors(), before + 5);
+    loop_free(loop);
+    ck_assert_uint_eq(count_descriptors(), before);
+}
+END_TEST
+
 START_TEST(a_loop_that_was_never_made_can_be_freed) {
     loop_free(NULL);
 }
@@ -202,6 +222,7 @@ int main(void) {
     tcase_add_test(tests, signals_go_to_the_main_thread_alone);
     tcase_add_test(tests, a_loop_that_was_held_up_knows_for_how_long);
     tcase_add_test(tests, durations_are_rounded_up_and_never_negative);
+    tcase_add_test(tests, a_loop_takes_five_descriptors);
     tcase_add_test(tests, a_loop_that_was_never_made_can_be_freed);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

@@ -42,7 +42,7 @@ START_TEST(the_page_is_as_it_was_agreed) {
     struct config *config = load(three_sites);
     char *text = print(config, 10, 1024);
     /* bytes: 28,800 x (100,000 + 65,536 + 1,024 + 17); 432,000 x (… + 25 + 16,384);
-     * descriptors: 32 + 3 loops x 3 + 2 sinks + 11 samples + 3 rounds x 2 + 4 look-ups x 2;
+     * descriptors: 32 + 3 loops x 5 + 2 sinks + 11 samples + 3 rounds x 2 + 4 look-ups x 2;
      * memory: 16 MiB + 4 x 4 KiB + texts + 11 x 74 KiB + 6 x 60 KiB + 3 x 40 KiB + 71 x 128 + 1 MiB */
     static const char page[] =
         "site                              interval  deadline  samples/s  requests/day  bytes/day"
@@ -65,7 +65,7 @@ START_TEST(the_page_is_as_it_was_agreed) {
         "sites        4, 3 enabled, in 2 rings\n"
         "in flight    11 samples at the most\n"
         "handshakes   5.017 a second over TLS at the most\n"
-        "descriptors  68 at the most, of 1024\n"
+        "descriptors  74 at the most, of 1024\n"
         "memory       19.2 MB at the most; about 151 MB more while logs cannot be written\n";
     ck_assert_msg(strncmp(text, page, strlen(page)) == 0, "%s", text);
     free(text);
@@ -75,10 +75,15 @@ END_TEST
 
 START_TEST(descriptors_are_counted_from_the_configuration) {
     struct config *config = load(three_sites);
-    ck_assert_uint_eq(plan_fds(config), 32 + 3 * 3 + 2 + 11 + 3 * 2 + 4 * 2);
+    ck_assert_uint_eq(plan_fds(config), 32 + 3 * 5 + 2 + 11 + 3 * 2 + 4 * 2);
     config_unref(config);
     config = load("max_in_flight: 7\nworkers: 4\nsites: [ https://a/, https://b/ ]\n");
-    ck_assert_uint_eq(plan_fds(config), 32 + 6 * 3 + 1 + 7 + 2 * 2 + 4 * 2);
+    ck_assert_uint_eq(plan_fds(config), 32 + 6 * 5 + 1 + 7 + 2 * 2 + 4 * 2);
+    uint64_t without = plan_fds(config);
+    config_unref(config);
+    config = load("max_in_flight: 7\nworkers: 4\nsites: [ https://a/, https://b/ ]\n"
+                  "on_change: [ { command: /bin/true }, { command: [/bin/false, x] } ]\n");
+    ck_assert_uint_eq(plan_fds(config), without + 5 + 2 * 2); /* a loop, and two that run */
     config_unref(config);
 }
 END_TEST
@@ -90,18 +95,18 @@ START_TEST(max_in_flight_and_the_look_ups_have_caps) {
         n += (size_t)sprintf(text + n, "  - https://host%d/\n", i);
     }
     struct config *config = load(text);
-    ck_assert_uint_eq(plan_fds(config), 32 + 3 * 3 + 1 + 100 + 100 * 2 + 64 * 2);
+    ck_assert_uint_eq(plan_fds(config), 32 + 3 * 5 + 1 + 100 + 100 * 2 + 64 * 2);
     char *page = print(config, 3, 400);
     ck_assert_ptr_nonnull(strstr(page, "\n… and 997 more\ntotal "));
     ck_assert_ptr_null(strstr(page, "https://host3/"));
     ck_assert_ptr_nonnull(strstr(page, "100 samples at the most (max_in_flight; 5000 if every "
                                        "site hung)\n"));
     ck_assert_ptr_nonnull(
-        strstr(page, "descriptors  470 at the most, of 400: TOO FEW; raise the limit"));
+        strstr(page, "descriptors  476 at the most, of 400: TOO FEW; raise the limit"));
     ck_assert_ptr_nonnull(strstr(page, " 333.333      28800000 "));
     free(page);
     page = print(config, 0, UINT64_MAX);
-    ck_assert_ptr_nonnull(strstr(page, "descriptors  470 at the most, without limit\n"));
+    ck_assert_ptr_nonnull(strstr(page, "descriptors  476 at the most, without limit\n"));
     free(page);
     config_unref(config);
 }
@@ -141,7 +146,7 @@ START_TEST(nothing_enabled_costs_nothing) {
     struct config *config = load("defaults: { enabled: no }\nsites: [ https://a/ ]\n");
     char *page = print(config, 9, 1024);
     ck_assert_ptr_nonnull(strstr(page, "in flight    0 samples at the most\n"));
-    ck_assert_uint_eq(plan_fds(config), 32 + 3 * 3 + 1);
+    ck_assert_uint_eq(plan_fds(config), 32 + 3 * 5 + 1);
     free(page);
     config_unref(config);
 }
@@ -227,7 +232,7 @@ START_TEST(kept_connections_hold_their_descriptors) {
     char *page = page_of(text, &config);
     ck_assert_msg(strstr(page, "\nkept         10 connections at the most, of 2 sites\n") != NULL,
                   "%s", page);
-    ck_assert_uint_eq(plan_fds(config), 32 + 3 * 3 + 1 + 4 + 3 * 2 + 6 * 2 + 10 + 2 * 2);
+    ck_assert_uint_eq(plan_fds(config), 32 + 3 * 5 + 1 + 4 + 3 * 2 + 6 * 2 + 10 + 2 * 2);
     free(page);
     config_unref(config);
 }
