@@ -2,6 +2,7 @@
 else changes."""
 
 import contextlib
+import os
 import re
 import signal
 import socket
@@ -9,6 +10,7 @@ import time
 
 from lab import (Daemon, Origin, Recorder, case, check_log, configuration, free_port, main,
                  wait_for)
+from lab.web import get
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 QUICK = {"interval": "200ms", "samples": 2}
@@ -23,6 +25,7 @@ class Manager:
         self._socket.bind(self.path.replace("@", "\0", 1))
         self._socket.setblocking(False)
         self.told = []
+        self.fed_at = None
         lab.callback(self._socket.close)
 
     def read(self):
@@ -31,6 +34,8 @@ class Manager:
             while True:
                 text = self._socket.recv(65536).decode()
                 self.told.append(dict(line.split("=", 1) for line in text.splitlines()))
+                if "WATCHDOG" in self.told[-1]:
+                    self.fed_at = time.monotonic()
         return self.told
 
     def wait_for(self, name, value=".*", after=0):
@@ -43,9 +48,10 @@ class Manager:
         return wait_for(found, lambda: f"{name}={value} in {self.told}")
 
 
-def start(lab, manager, env=None, sites=None):
-    return Daemon(lab, configuration(sites or {"good": Origin(lab, Recorder(OK)).url()}, QUICK),
-                  env={"NOTIFY_SOCKET": manager, **(env or {})})
+def start(lab, manager, env=None, sites=None, name="tallyd", **top):
+    sites = sites or {"good": Origin(lab, Recorder(OK)).url()}
+    return Daemon(lab, configuration(sites, QUICK, **top),
+                  env={"NOTIFY_SOCKET": manager, **(env or {})}, name=name)
 
 
 @case
@@ -88,6 +94,31 @@ def the_watchdog_is_fed_often_enough_and_only_where_there_is_one(lab):
     for _ in range(4):
         place, _ = manager.wait_for("WATCHDOG", "1", place + 1)
     daemon.stop()
+
+
+@case
+def a_loop_that_hangs_starves_the_watchdog_and_is_named(lab):
+    hanging = []
+    for loop, file in (("sampling", "sampling-0"), ("writer", "write")):
+        os.mkdir(lab.path(loop))
+        manager, port = Manager(lab, lab.path(f"{loop}/notify")), free_port()
+        daemon = start(lab, manager.path, {
+            "WATCHDOG_USEC": "2000000", "LD_PRELOAD": os.environ["TALLYD_STALL"],
+            "STALL": lab.path(loop), "ASAN_OPTIONS": "verify_asan_link_order=0"},
+            name=loop, status={"listen": f"127.0.0.1:{port}"})
+        daemon.wait_for_reports(1)
+        manager.wait_for("WATCHDOG")
+        assert get(port, "/healthz") == (200, "ok\n")
+        lab.write(f"{loop}/{file}", "")
+        hanging.append((loop, manager, port, daemon))
+    for loop, manager, port, daemon in hanging:
+        wait_for(lambda: manager.read() and time.monotonic() - manager.fed_at > 2, "no more food")
+        wait_for(lambda: get(port, "/healthz")[0] == 503, "a bad word of its health")
+        status, words = get(port, "/healthz")
+        assert status == 503, words
+        assert re.fullmatch(f"the {loop} loop has not turned for [0-9]+ s\n", words), words
+        daemon.process.kill()
+        daemon.wait()
 
 
 @case
