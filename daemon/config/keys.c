@@ -275,6 +275,7 @@ int key_read(const struct key *key, const char *text, bool plain, struct arena *
         break;
     case KEY_TEXT:
     case KEY_PATH:
+    case KEY_FILE:
     case KEY_BODY_FILE:
     case KEY_TEXTS:
     case KEY_COMMAND:
@@ -341,6 +342,7 @@ void key_store(const struct key *key, const struct key_value *value, void *recor
     case KEY_NAME:
     case KEY_TEXT:
     case KEY_PATH:
+    case KEY_FILE:
     case KEY_URL:
         *(const char **)field = value->pointer;
         break;

@@ -47,6 +47,7 @@ enum key_kind {
     KEY_NAME,     /* const char *, one of `words` */
     KEY_TEXT,     /* const char * */
     KEY_PATH,     /* const char *, absolute or below the configuration's directory */
+    KEY_FILE,     /* the same, or a map that says where the file stands, as of a secret */
     KEY_URL,
     KEY_BODY,      /* const struct request_body *: a text that may have several lines */
     KEY_BODY_FILE, /* the same, read from a file */

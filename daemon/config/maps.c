@@ -179,29 +179,40 @@ static bool refuse_plain_secret(struct reader *reader, const char *name, const s
     return nodes_skip(reader->nodes, node);
 }
 
-static bool load_secret(struct reader *reader, const char *name,
-                        const struct draft_setting *setting, struct key_value *ret_value,
-                        bool *ret_ok) {
-    struct draft *draft = reader->draft;
-    struct secret_origin origin = {0};
-    key_store(setting->key, &setting->value, &origin);
-    const struct secret *secret;
-    char room[SECRET_WHY_SIZE];
-    const char *path, *why, *hint;
-    int r = secret_read(&draft->secrets, &draft->keep, &origin, &secret, &path, room, &why, &hint);
-    if (r == -ENOMEM) {
-        return reading_out_of_memory(reader);
+/* Where what is read from now on stands, by the map that `first` begins; an origin without either was
+ * refused. False: the reading is over. */
+static bool read_origin(struct reader *reader, const char *name, const struct node *first,
+                        struct secret_origin *ret_origin, struct mark *ret_mark) {
+    struct mark mark = first->mark;
+    struct collected *inner = &reader->inner;
+    size_t faults = reader->draft->messages.counts[MESSAGE_ERROR];
+    *ret_origin = (struct secret_origin){0};
+    inner->n = 0;
+    if (!reading_read_map(reader, KEY_IN_SECRET, inner, NULL)) {
+        return false;
     }
-    if (r < 0 && path != NULL) {
-        reading_error(reader, setting->mark, hint, "%s: \"%s\" %s", name, path, why);
-    } else if (r < 0) {
-        reading_error(reader, setting->mark, hint, "%s: the credential \"%s\" %s", name,
-                      origin.credential, why);
+    if (reader->draft->messages.counts[MESSAGE_ERROR] > faults) {
+        return true;
+    }
+    if (inner->n == 1) {
+        key_store(inner->list[0].key, &inner->list[0].value, ret_origin);
+        *ret_mark = inner->list[0].mark;
     } else {
-        ret_value->pointer = secret;
+        reading_error(reader, mark, NULL, "%s wants {file: PATH} or {credential: NAME}", name);
     }
-    *ret_ok = r == 0;
     return true;
+}
+
+/* `path` is NULL where a credential has none. */
+static void refuse_origin(struct reader *reader, const char *name, struct mark mark,
+                          const struct secret_origin *origin, const char *path, const char *why,
+                          const char *hint) {
+    if (path != NULL) {
+        reading_error(reader, mark, hint, "%s: \"%s\" %s", name, path, why);
+    } else {
+        reading_error(reader, mark, hint, "%s: the credential \"%s\" %s", name, origin->credential,
+                      why);
+    }
 }
 
 bool maps_read_secret(struct reader *reader, const char *name, const struct node *first,
@@ -210,19 +221,28 @@ bool maps_read_secret(struct reader *reader, const char *name, const struct node
     if (first->kind != NODE_MAP) {
         return refuse_plain_secret(reader, name, first);
     }
-    struct mark mark = first->mark;
-    struct collected *inner = &reader->inner;
-    size_t faults = reader->draft->messages.counts[MESSAGE_ERROR];
-    inner->n = 0;
-    if (!reading_read_map(reader, KEY_IN_SECRET, inner, NULL)) {
+    struct secret_origin origin;
+    struct mark mark;
+    if (!read_origin(reader, name, first, &origin, &mark)) {
         return false;
     }
-    if (inner->n == 1 && reader->draft->messages.counts[MESSAGE_ERROR] == faults) {
-        return load_secret(reader, name, &inner->list[0], ret_value, ret_ok);
+    if (origin.file == NULL && origin.credential == NULL) {
+        return true;
     }
-    if (reader->draft->messages.counts[MESSAGE_ERROR] == faults) {
-        reading_error(reader, mark, NULL, "%s wants {file: PATH} or {credential: NAME}", name);
+    struct draft *draft = reader->draft;
+    const struct secret *secret;
+    char room[SECRET_WHY_SIZE];
+    const char *path, *why, *hint;
+    int r = secret_read(&draft->secrets, &draft->keep, &origin, &secret, &path, room, &why, &hint);
+    if (r == -ENOMEM) {
+        return reading_out_of_memory(reader);
     }
+    if (r < 0) {
+        refuse_origin(reader, name, mark, &origin, path, why, hint);
+    } else {
+        ret_value->pointer = secret;
+    }
+    *ret_ok = r == 0;
     return true;
 }
 
@@ -294,6 +314,37 @@ bool maps_read_headers(struct reader *reader, const struct key *key, const struc
 }
 
 /* ---- files ---- */
+
+bool maps_read_file(struct reader *reader, const struct key *key, const struct node *first,
+                    struct key_value *ret_value, bool *ret_ok) {
+    *ret_ok = false;
+    if (first->kind != NODE_MAP) {
+        return first->kind == NODE_LIST
+                   ? reading_refuse_node(reader, first, key->name,
+                                         "a path, {file: PATH} or {credential: NAME}")
+                   : reading_read_scalar(reader, key, first, ret_value, ret_ok);
+    }
+    struct secret_origin origin;
+    struct mark mark;
+    if (!read_origin(reader, key->name, first, &origin, &mark)) {
+        return false;
+    }
+    if (origin.file == NULL && origin.credential == NULL) {
+        return true;
+    }
+    const char *path, *why, *hint;
+    int r = secret_find_path(&reader->draft->keep, &origin, &path, &why, &hint);
+    if (r == -ENOMEM) {
+        return reading_out_of_memory(reader);
+    }
+    if (r < 0) {
+        refuse_origin(reader, key->name, mark, &origin, path, why, hint);
+    } else {
+        ret_value->pointer = path;
+    }
+    *ret_ok = r == 0;
+    return true;
+}
 
 bool maps_read_body_file(struct reader *reader, const struct key *key, const struct node *node,
                          struct key_value *ret_value, bool *ret_ok) {

@@ -11,6 +11,9 @@ bool maps_read_headers(struct reader *reader, const struct key *key, const struc
 /* `name` is what a message calls it. */
 bool maps_read_secret(struct reader *reader, const char *name, const struct node *first,
                       struct key_value *ret_value, bool *ret_ok);
+/* The path of a file that is named as such, or as where a secret stands. It is not opened. */
+bool maps_read_file(struct reader *reader, const struct key *key, const struct node *first,
+                    struct key_value *ret_value, bool *ret_ok);
 bool maps_read_body_file(struct reader *reader, const struct key *key, const struct node *node,
                          struct key_value *ret_value, bool *ret_ok);
 

@@ -80,6 +80,9 @@ static void print_value(const struct key *key, FILE *to) {
     case KEY_BODY_FILE:
         fputs("path", to);
         break;
+    case KEY_FILE:
+        fputs("path, or a map of file or credential", to);
+        break;
     case KEY_URL:
     case KEY_PROXY:
         fputs("URL", to);

@@ -168,7 +168,8 @@ static void check_key_file(struct draft *draft, const struct draft_setting *key)
     const char *path = key->value.pointer;
     struct stat file;
     if (stat(path, &file) != 0) {
-        messages_add(&draft->messages, MESSAGE_ERROR, key->mark, NULL,
+        messages_add(&draft->messages, MESSAGE_ERROR, key->mark,
+                     errno == EACCES ? secret_unreadable : NULL,
                      "key: \"%s\" cannot be looked at: %s", path, strerror(errno));
     } else if (!S_ISREG(file.st_mode)) {
         messages_add(&draft->messages, MESSAGE_ERROR, key->mark, NULL,

@@ -99,7 +99,7 @@ bool reading_read_scalar(struct reader *reader, const struct key *key, const str
     char room[KEY_WHY_SIZE];
     const char *why = NULL;
     int r = key_read(key, node->text, node->plain, &reader->draft->keep, ret_value, room, &why);
-    if (r == 0 && (key->kind == KEY_PATH || key->kind == KEY_BODY_FILE)) {
+    if (r == 0 && (key->kind == KEY_PATH || key->kind == KEY_FILE || key->kind == KEY_BODY_FILE)) {
         ret_value->pointer = draft_path(reader->draft, &reader->draft->keep, ret_value->pointer);
         r = ret_value->pointer == NULL ? -ENOMEM : 0;
     }
@@ -400,6 +400,9 @@ static bool read_value(struct reader *reader, const struct key *key, struct coll
         return maps_read_labels(reader, key, &node, site);
     case KEY_SECRET:
         going = maps_read_secret(reader, key->name, &node, &setting.value, &ok);
+        break;
+    case KEY_FILE:
+        going = maps_read_file(reader, key, &node, &setting.value, &ok);
         break;
     case KEY_HEADERS:
         going = maps_read_headers(reader, key, &node, &setting.value, &ok);

@@ -505,7 +505,7 @@ const struct key keys[] = {
         .reload = KEY_LOADING,
         .help = "A file that holds a secret and that others cannot read (chmod o= FILE), below "
                 "the directory of the configuration unless absolute. The end of its only line "
-                "is left out.",
+                "is left out; a file of tls has as many lines as it has.",
         .example = "/etc/tallyd/token",
     },
     {
@@ -535,38 +535,42 @@ const struct key keys[] = {
     {
         .name = "ca",
         .places = KEY_TLS,
-        .kind = KEY_PATH,
+        .kind = KEY_FILE,
+        .inside = KEY_IN_SECRET,
         .field = SITE(tls.ca),
         .min = 1,
         .max = 4000,
         .reload = KEY_NEW_QUESTION,
         .help = "The authorities that certificates are checked against, instead of the "
                 "system's: a PEM file, below the directory of the configuration unless "
-                "absolute.",
+                "absolute, or {file: PATH} or {credential: NAME}.",
         .example = "ca.pem",
     },
     {
         .name = "cert",
         .places = KEY_TLS,
-        .kind = KEY_PATH,
+        .kind = KEY_FILE,
+        .inside = KEY_IN_SECRET,
         .field = SITE(tls.cert),
         .min = 1,
         .max = 4000,
         .reload = KEY_NEW_QUESTION,
-        .help = "A client certificate, with its chain: a PEM file. It needs a key.",
+        .help = "A client certificate, with its chain: a PEM file, named as that of ca. It needs "
+                "a key.",
         .example = "client.pem",
     },
     {
         .name = "key",
         .places = KEY_TLS,
-        .kind = KEY_PATH,
+        .kind = KEY_FILE,
+        .inside = KEY_IN_SECRET,
         .field = SITE(tls.key),
         .min = 1,
         .max = 4000,
         .reload = KEY_NEW_QUESTION,
         .help = "The client certificate's key: a PEM file without a passphrase, which others "
-                "cannot read. It may be the same file.",
-        .example = "client.key",
+                "cannot read, named as that of ca. It may be the same file.",
+        .example = "{ credential: client-key }",
     },
     {
         .name = "server_name",

@@ -25,6 +25,10 @@ enum {
     ROOM_BYTES = 4 * SECRET_BYTES,    /* mapped at a time; what is never touched costs nothing */
 };
 
+const char secret_unreadable[] =
+    "tallyd's user must read it; a service has {credential: NAME} for what only root reads, with "
+    "LoadCredential= in its unit";
+
 static void release_pages(void *at) {
     explicit_bzero(at, ROOM_BYTES);
     munmap(at, ROOM_BYTES);
@@ -159,9 +163,9 @@ static int read_open(int fd, struct secrets *secrets, struct arena *arena, struc
     return r == 0 ? read_text(fd, &file, secrets, secret, room, ret_why) : r;
 }
 
-/* Where the origin's bytes are. 0; -ENOMEM; -EINVAL with *ret_why. */
-static int find_path(struct arena *arena, const struct secret_origin *origin, const char **ret_path,
+int secret_find_path(struct arena *arena, const struct secret_origin *origin, const char **ret_path,
                      const char **ret_why, const char **ret_hint) {
+    *ret_hint = NULL;
     *ret_path = origin->file;
     if (origin->file != NULL) {
         return 0;
@@ -179,15 +183,17 @@ static int find_path(struct arena *arena, const struct secret_origin *origin, co
     }
     snprintf(path, size, "%s/%s", directory, origin->credential);
     *ret_path = path;
+    if (access(path, F_OK) != 0 && errno == ENOENT) {
+        *ret_hint = "the unit wants LoadCredential=NAME:FILE for it, and then a restart";
+        return fail("does not exist", ret_why);
+    }
     return 0;
 }
 
 int secret_read(struct secrets *secrets, struct arena *arena, const struct secret_origin *origin,
                 const struct secret **ret_secret, const char **ret_path, char room[SECRET_WHY_SIZE],
                 const char **ret_why, const char **ret_hint) {
-    *ret_hint = NULL;
-    *ret_path = NULL;
-    int r = find_path(arena, origin, ret_path, ret_why, ret_hint);
+    int r = secret_find_path(arena, origin, ret_path, ret_why, ret_hint);
     if (r < 0) {
         return r;
     }
@@ -200,9 +206,7 @@ int secret_read(struct secrets *secrets, struct arena *arena, const struct secre
     int fd = open(*ret_path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0) {
         if (errno == EACCES && origin->file != NULL) {
-            *ret_hint =
-                "tallyd's user must read it; a service has {credential: NAME} for what only "
-                "root reads, with LoadCredential= in its unit";
+            *ret_hint = secret_unreadable;
         }
         return fail_errno("cannot be opened", errno, room, ret_why);
     }

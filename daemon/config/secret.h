@@ -28,5 +28,13 @@ int secret_read(struct secrets *secrets, struct arena *arena, const struct secre
                 const struct secret **ret_secret, const char **ret_path, char room[SECRET_WHY_SIZE],
                 const char **ret_why, const char **ret_hint);
 
+/* Where the origin's bytes are, in *ret_path, which lives as long as the arena and the origin. The
+ * rest is as above; a credential must be there, a file is found missing when it is opened. */
+int secret_find_path(struct arena *arena, const struct secret_origin *origin, const char **ret_path,
+                     const char **ret_why, const char **ret_hint);
+
+/* What to do about a file that we may not read. */
+extern const char secret_unreadable[];
+
 /* Both NULL, or of the same content. */
 bool secret_is_same(const struct secret *a, const struct secret *b);

@@ -5,6 +5,7 @@
  * What is loaded has been tried on an SSL_CTX of its own: what `check` accepts can be used. */
 #include "probe/identity.h"
 
+#include "config/secret.h"
 #include "config/source.h"
 
 #include <errno.h>
@@ -34,7 +35,8 @@ static int read_file(const char *what, const char *path, struct source **ret_sou
     if (r == -EINVAL) {
         snprintf(ret_why, why_size, "%s %s %s", what, path, why);
     } else if (r != 0) {
-        snprintf(ret_why, why_size, "%s %s %s: %s", what, path, why, strerror(-r));
+        snprintf(ret_why, why_size, "%s %s %s: %s%s%s", what, path, why, strerror(-r),
+                 r == -EACCES ? "; " : "", r == -EACCES ? secret_unreadable : "");
     }
     return r;
 }

@@ -50,6 +50,7 @@ def prepare(lab):
                     "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=lab", "-keyout",
                     lab.path("client.key"), "-out", lab.path("client.pem")],
                    check=True, capture_output=True)
+    os.link(lab.path("client.key"), lab.path("client-key"))
     with open(lab.path("client.pem"), encoding="ascii") as file:
         lab.write("ca.pem", file.read())
 

@@ -259,10 +259,10 @@ def nothing_older_than_min_version_is_spoken_and_all_from_there_on(lab):
 class Reloading:
     """A daemon whose files change."""
 
-    def __init__(self, lab, rows, spread="0s", interval="300ms", samples=2):
+    def __init__(self, lab, rows, spread="0s", interval="300ms", samples=2, env=None):
         self._lab, self._settings = lab, {"interval": interval, "samples": samples,
                                           "spread": spread, "concurrency": 1}
-        self.daemon = Daemon(lab, configuration(rows, self._settings))
+        self.daemon = Daemon(lab, configuration(rows, self._settings), env=env)
 
     def hup(self, words, rows=None):
         """Until the words are there; returns what was said."""
@@ -346,6 +346,36 @@ def at_sighup_a_new_client_certificate_is_shown_and_one_that_does_not_fit_is_not
     assert "what was read of it before stays in use" in said, said
     run.daemon.wait_for_reports(3)
     assert run.last("site") == {"200": 2}
+    run.daemon.stop()
+
+
+@case
+def credentials_are_authority_certificate_and_key_and_read_again_at_sighup(lab):
+    ours, clients = CertificateAuthority(lab), CertificateAuthority(lab, "clients")
+    nginx = nginx_with_clients(lab, ours, clients)
+    directory = lab.path("credentials")
+    os.mkdir(directory)
+
+    def hand_over(**files):
+        for name, path in files.items():
+            with open(os.path.join(directory, name), "w", encoding="ascii") as file:
+                file.write(read(path))
+            os.chmod(file.name, 0o400)
+    cert, key = clients.issue("tallyd")
+    hand_over(ca=ours.certificate, cert=cert, key=key)
+    run = Reloading(lab, [{"name": "site", "url": nginx.tls_url(),
+                           "tls": {name: {"credential": name} for name in ("ca", "cert", "key")}}],
+                    env={"CREDENTIALS_DIRECTORY": directory})
+    run.wait_for("site", "200")
+    cert, key = ours.issue("tallyd")
+    hand_over(cert=cert, key=key)
+    run.hup("reloaded: ")
+    run.wait_for("site", "400")
+    hand_over(ca=clients.certificate)
+    run.hup("reloaded: ")
+    run.wait_for("site", "tls_verify")
+    os.unlink(os.path.join(directory, "key"))
+    assert "LoadCredential=" in run.hup("reload refused")
     run.daemon.stop()
 
 

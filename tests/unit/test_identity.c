@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static char why[512];
 
@@ -91,6 +93,25 @@ START_TEST(what_cannot_be_used_is_refused_with_its_name) {
 }
 END_TEST
 
+/* As under DynamicUser=, whose user is not that of the files. */
+START_TEST(a_key_that_only_root_reads_is_told_with_what_to_do) {
+    struct issued a = issued_new("A", NULL);
+    const char *cert = scratch("cert"), *key = scratch("key");
+    issued_write(cert, &a);
+    issued_write_key(key, &a, NULL);
+    chmod(key, geteuid() == 0 ? 0600 : 0);
+    chmod(scratch("."), 0711);
+    chmod(scratch(".."), 0711);
+    if (geteuid() == 0) {
+        ck_assert_int_eq(seteuid(65534), 0);
+    }
+    refused(cert, key, key,
+            "Permission denied; tallyd's user must read it; a service has {credential");
+    ck_assert_int_eq(seteuid(getuid()), 0);
+    issued_clear(&a);
+}
+END_TEST
+
 START_TEST(an_issuer_that_is_damaged_refuses_the_file) {
     struct issued ca = issued_new("CA", NULL), leaf = issued_new("leaf", &ca);
     const char *cert = scratch("cert"), *key = scratch("key");
@@ -111,6 +132,7 @@ int main(void) {
     TCase *tests = tcase_create("identity");
     tcase_add_test(tests, a_certificate_its_chain_and_its_key_are_shown);
     tcase_add_test(tests, what_cannot_be_used_is_refused_with_its_name);
+    tcase_add_test(tests, a_key_that_only_root_reads_is_told_with_what_to_do);
     tcase_add_test(tests, an_issuer_that_is_damaged_refuses_the_file);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

@@ -32,8 +32,8 @@ START_TEST(every_row_is_whole) {
     ck_assert_int_eq(key->kind == KEY_WORD || key->kind == KEY_NAME || key->kind == KEY_WORDS,
                      key->words != NULL);
     ck_assert_int_eq(key->kind == KEY_SECTION || key->kind == KEY_ENTRIES ||
-                         key->kind == KEY_SECRET || key->kind == KEY_HEADERS ||
-                         key->kind == KEY_HEADER_RULES,
+                         key->kind == KEY_SECRET || key->kind == KEY_FILE ||
+                         key->kind == KEY_HEADERS || key->kind == KEY_HEADER_RULES,
                      key->inside != 0);
 }
 END_TEST
@@ -185,8 +185,8 @@ static void make_directory(void) {
     snprintf(path, sizeof path, "%s/secrets", directory);
     ck_assert_int_eq(mkdir(path, 0700), 0);
     static const char *const names[] = {
-        "secrets/shop-key", "secrets/token", "shop-password", "token",
-        "ca.pem",           "client.pem",    "client.key",    "login.json"};
+        "secrets/shop-key", "secrets/token", "shop-password", "token",     "ca.pem",
+        "client.pem",       "client.key",    "login.json",    "client-key"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         write_file(names[i], "x\n");
     }

@@ -643,6 +643,36 @@ START_TEST(a_credential_needs_systemd) {
 }
 END_TEST
 
+START_TEST(files_of_tls_stand_where_secrets_do_or_at_a_path) {
+    write_bytes("ca.pem", "x\n", 2, 0644);
+    write_file("client-key", "x\n");
+    ck_assert_int_eq(setenv("CREDENTIALS_DIRECTORY", directory, 1), 0);
+    struct config *config =
+        load_good("sites: [ { url: https://a/, tls: { ca: ca.pem, cert: { file: client-key },"
+                  " key: { credential: client-key } } } ]\n");
+    char path[256];
+    snprintf(path, sizeof path, "%s/client-key", directory);
+    ck_assert_str_eq(config->sites[0].tls.key, path);
+    ck_assert_str_eq(config->sites[0].tls.cert, path);
+    ck_assert_str_eq(strrchr(config->sites[0].tls.ca, '/'), "/ca.pem");
+    config_unref(config);
+    assert_refused("sites: [ { url: https://a/, tls: { ca: { credential: none } } } ]\n",
+                   "/none\" does not exist\n");
+    assert_refused("sites: [ { url: https://a/, tls: { ca: { credential: none } } } ]\n",
+                   "the unit wants LoadCredential=NAME:FILE for it, and then a restart");
+    assert_refused("sites: [ { url: https://a/, tls: { ca: {} } } ]\n",
+                   "ca wants {file: PATH} or {credential: NAME}");
+    assert_refused("sites: [ { url: https://a/, tls: { ca: { file: a, credential: b } } } ]\n",
+                   "exclude each other");
+    assert_refused("sites: [ { url: https://a/, tls: { ca: [ a ] } } ]\n",
+                   "ca is a list; it wants a path, {file: PATH} or {credential: NAME}");
+    ck_assert_int_eq(unsetenv("CREDENTIALS_DIRECTORY"), 0);
+    assert_refused("sites: [ { url: https://a/, tls: { ca: { credential: a } } } ]\n",
+                   "error: ca: the credential \"a\" cannot be found: "
+                   "CREDENTIALS_DIRECTORY is not set");
+}
+END_TEST
+
 /* ---- together ---- */
 
 START_TEST(what_cannot_be_together_is_said_where_it_stands) {
@@ -916,6 +946,7 @@ int main(void) {
     tcase_add_test(tests, a_secret_in_plain_text_is_refused_and_not_shown);
     tcase_add_test(tests, a_secret_that_everybody_can_read_is_refused);
     tcase_add_test(tests, a_credential_needs_systemd);
+    tcase_add_test(tests, files_of_tls_stand_where_secrets_do_or_at_a_path);
     tcase_add_test(tests, what_cannot_be_together_is_said_where_it_stands);
     tcase_add_test(tests, what_is_odd_is_a_warning);
     tcase_add_test(tests, a_question_is_the_same_or_not);
