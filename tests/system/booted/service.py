@@ -201,7 +201,8 @@ def a_bad_configuration_at_a_reload_leaves_the_old_one_running_and_is_told(lab):
         good = file.read()
     service.write(good.replace("interval", "intervall"))
     run("systemctl", "reload", "tallyd")
-    service.wait_for_status("; the last reload was refused: /etc/tallyd/tallyd.yaml has 1 error$")
+    service.wait_for_status("; the last reload was refused: /etc/tallyd/tallyd.yaml has 1 error; "
+                            "`tallyd check -c /etc/tallyd/tallyd.yaml` tells it$")
     assert service.wait_for_words("reload refused, the old configuration stays")["PRIORITY"] == "3"
     service.wait_for_words("intervall")
     service.wait_for_reports(2)
