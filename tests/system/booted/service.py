@@ -9,8 +9,8 @@ import shutil
 import signal
 import subprocess
 
-from lab import (Origin, Recorder, case, check_log, check_words, free_port, main, values,
-                 wait_for)
+from lab import (CertificateAuthority, Origin, Recorder, case, check_log, check_words, free_port,
+                 main, values, wait_for)
 
 CONFIG, LOGS = "/etc/tallyd/tallyd.yaml", "/var/log/tallyd"
 LOG = f"{LOGS}/reports.log"
@@ -367,6 +367,32 @@ def a_credential_is_used_and_nobody_else_sees_it(lab):
     assert secret not in run("systemctl", "show", "tallyd")
     assert secret not in json.dumps(service.said()) + json.dumps(service.records())
     assert not os.path.exists(where)
+
+
+@case
+def a_key_that_only_root_reads_is_a_credential_of_tls_or_refused_with_what_to_do(lab):
+    ours = CertificateAuthority(lab)
+    cert, key = ours.issue("tallyd")
+    files = {"client-ca": ours.certificate, "client-cert": cert, "client-key": key}
+    for path in files.values():
+        os.chmod(path, 0o600)
+    origin = Origin(lab, Recorder(OK), certificate=ours.issue("127.0.0.1"))
+
+    def shop(**tls):
+        return {"shop": {"name": "shop", "url": origin.url(), "tls": tls}}
+    credentials = {name: {"credential": f"client-{name}"} for name in ("ca", "cert", "key")}
+    service = Service(lab, shop(**credentials), drop_in="\n".join(
+        f"LoadCredential={name}:{path}" for name, path in files.items()))
+    service.start()
+    service.wait_for_reports(2)
+    assert all(set(report["codes"]) == {"200"} for report in service.reports()), service.reports()
+    os.makedirs("/etc/tallyd/client", exist_ok=True)
+    shutil.copy(key, "/etc/tallyd/client/key")
+    os.chmod("/etc/tallyd/client/key", 0o600)
+    service.configure(shop(**{**credentials, "key": "/etc/tallyd/client/key"}))
+    run("systemctl", "reload", "tallyd")
+    service.wait_for_words("tallyd's user must read it; a service has {credential: NAME}")
+    service.stop()
 
 
 @case
