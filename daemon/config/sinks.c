@@ -40,12 +40,14 @@ static bool same_file(const char *a, const char *b) {
 }
 
 /* Also that of `state_file`. */
-static void check_path(struct draft *draft, const struct draft_setting *path) {
+static bool check_path(struct draft *draft, const struct draft_setting *path) {
     const char *name = strrchr(path->value.pointer, '/') + 1; /* the path is absolute */
-    if (*name == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
+    bool usable = *name != '\0' && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+    if (!usable) {
         messages_add(&draft->messages, MESSAGE_ERROR, path->mark, "name a file in it",
                      "%s names a directory", path->key->name);
     }
+    return usable;
 }
 
 static const char *const kind_names[] = {
@@ -121,26 +123,61 @@ static int check_sinks(struct draft *draft, const struct config *config) {
     return 0;
 }
 
-/* A log in its place would be set aside as damaged, and then be written over. */
+/* What is in the place of the state file and is none is set aside as damaged: it should be nothing that
+ * is wanted where it is. */
+static void check_state_place(struct draft *draft, const struct draft_setting *state) {
+    struct stat there;
+    if (!check_path(draft, state) || stat(state->value.pointer, &there) != 0) {
+        return;
+    }
+    if (S_ISDIR(there.st_mode)) {
+        messages_add(&draft->messages, MESSAGE_ERROR, state->mark, "name a file in it",
+                     "state_file names a directory");
+    }
+    for (size_t i = 0; i < draft->n_sources; i++) {
+        const struct source *source = draft->sources[i];
+        if (source->device == there.st_dev && source->inode == there.st_ino) {
+            messages_add(&draft->messages, MESSAGE_ERROR, state->mark, "give it a file of its own",
+                         "state_file is a file of the configuration");
+        }
+    }
+}
+
+/* The log at that path must be neither the state file, nor one of those that come and go beside it. */
+static int check_state_log(struct draft *draft, const struct draft_setting *state,
+                           const char *sink_path, struct mark sink) {
+    static const char *const beside[] = {"", ".new", ".lock"};
+    const char *log = canonical_path(&draft->scratch, sink_path);
+    int r = log == NULL ? -ENOMEM : 0;
+    for (size_t i = 0; i < sizeof beside / sizeof *beside && r == 0; i++) {
+        char *name, *path = NULL;
+        if (asprintf(&name, "%s%s", (const char *)state->value.pointer, beside[i]) >= 0) {
+            path = canonical_path(&draft->scratch, name);
+            free(name);
+        }
+        if (path == NULL) {
+            r = -ENOMEM;
+        } else if (same_file(path, log)) {
+            messages_add(&draft->messages, MESSAGE_ERROR, state->mark, "give it a file of its own",
+                         "state_file%s%s is the file of the reports of line %u",
+                         i == 0 ? "" : " with ", beside[i], sink.line + 1);
+        }
+    }
+    return r;
+}
+
 static int check_state_file(struct draft *draft, const struct config *config) {
     const struct draft_setting *state =
         draft_find(&draft->top, offsetof(struct config, state_file));
     if (state == NULL) {
         return 0;
     }
-    check_path(draft, state);
-    const char *path = canonical_path(&draft->scratch, state->value.pointer);
-    int r = path == NULL ? -ENOMEM : 0;
+    check_state_place(draft, state);
+    int r = 0;
     for (size_t i = 0; i < config->n_sinks && r == 0; i++) {
-        const char *sink = config->sinks[i].path == NULL
-                               ? NULL
-                               : canonical_path(&draft->scratch, config->sinks[i].path);
-        if (sink != NULL && same_file(path, sink)) {
-            messages_add(&draft->messages, MESSAGE_ERROR, state->mark, "give it a file of its own",
-                         "state_file is the file of the reports of line %u",
-                         draft->sinks[i].mark.line + 1);
+        if (config->sinks[i].path != NULL) {
+            r = check_state_log(draft, state, config->sinks[i].path, draft->sinks[i].mark);
         }
-        r = config->sinks[i].path != NULL && sink == NULL ? -ENOMEM : 0;
     }
     return r;
 }

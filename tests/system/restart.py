@@ -149,9 +149,6 @@ def a_damaged_file_is_set_aside_and_said_once(lab):
     def zeros():  # what a power loss may leave where data were not synced
         lab.write("state.json", bytes(len(good)))
 
-    def directory():
-        os.mkdir(path)
-
     def fifo():
         os.mkfifo(path)
 
@@ -164,7 +161,7 @@ def a_damaged_file_is_set_aside_and_said_once(lab):
         lines[0]["tallyd_state"] = 2
         write_lines(lab, lines)
 
-    for damage in of_a_later_format, cut, garbage, zeros, directory, fifo, writable_by_all:
+    for damage in of_a_later_format, cut, garbage, zeros, fifo, writable_by_all:
         if damage is not of_a_later_format:
             os.unlink(path)  # what the daemon before has kept
         damage()

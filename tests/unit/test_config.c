@@ -769,6 +769,41 @@ START_TEST(two_ways_to_one_log_file_are_one) {
 }
 END_TEST
 
+START_TEST(a_state_file_takes_the_place_of_no_other_file) {
+    write_file("more.yaml", "sites: [ https://b/ ]\n");
+    ck_assert_int_eq(mkdir(path_of("states"), 0700), 0);
+    ck_assert_int_eq(link(path_of("more.yaml"), path_of("other")), 0);
+    static const char own[] = "give it a file of its own";
+    static const struct {
+        const char *state, *says, *hint;
+    } rows[] = {
+        {"main.yaml", "is a file of the configuration", own},
+        {"states/../more.yaml", "is a file of the configuration", own},
+        {"other", "is a file of the configuration", own},
+        {"states", "names a directory", "name a file in it"},
+        {"log", "with .new is the file of the reports of line 2", own},
+        {"states/../old", "with .lock is the file of the reports of line 3", own},
+        {"states/log", NULL, NULL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[512], expected[512] = "";
+        snprintf(text, sizeof text,
+                 "state_file: %s\nreports: [ { to: file, path: log.new },\n"
+                 "  { to: file, path: old.lock } ]\n"
+                 "include: more.yaml\nsites: [ https://a/ ]\n",
+                 rows[i].state);
+        write_file("main.yaml", text);
+        if (rows[i].says != NULL) {
+            snprintf(expected, sizeof expected,
+                     "/main.yaml:1:13: error: state_file %s\n"
+                     "    state_file: %s\n                ^\n    %s\n",
+                     rows[i].says, rows[i].state, rows[i].hint);
+        }
+        assert_file_says("main.yaml", expected);
+    }
+}
+END_TEST
+
 /* A writer that makes the file longer and shorter all the time, in place. */
 static void *rewrite(void *arg) {
     const char *path = arg;
@@ -1004,6 +1039,7 @@ int main(void) {
     tcase_add_test(files, a_directory_with_pattern_characters_means_itself);
     tcase_add_test(files, a_path_is_below_the_directory_of_the_file);
     tcase_add_test(files, two_ways_to_one_log_file_are_one);
+    tcase_add_test(files, a_state_file_takes_the_place_of_no_other_file);
     tcase_add_test(files, a_file_that_is_being_written_is_never_taken_for_another);
     suite_add_tcase(suite, files);
     SRunner *runner = srunner_create(suite);
