@@ -41,6 +41,7 @@ enum {
 
 #define CLOCK_SET_BY (5 * NSEC_PER_SEC) /* as a time server does it in daily life */
 #define AGO_MOST     (1000 * 86400 * NSEC_PER_SEC)
+#define ROUND_MOST   (INT64_MAX / 2) /* others will follow, which must fit as well */
 
 static const char *const family_names[] = {
     [FAMILY_ANY] = "any", [FAMILY_IPV4] = "ipv4", [FAMILY_IPV6] = "ipv6"};
@@ -403,7 +404,7 @@ static int get_site(struct input *input, const json_t *line, struct snapshot_sit
     r = r < 0 ? r : get_word(input, line, "family", family_word, 3, &family);
     r = r < 0 ? r : get_duration(input, line, "interval_ns", AGO_MOST, &site->interval);
     r = r < 0 ? r : get_duration(input, line, "ago_ns", AGO_MOST, &site->ago);
-    r = r < 0 ? r : get_number(input, line, "round", INT64_MAX, &site->round);
+    r = r < 0 ? r : get_number(input, line, "round", ROUND_MOST, &site->round);
     r = r < 0 ? r : get_word(input, line, "state", state_word, STATE_COUNT, &state);
     r = r < 0 ? r : get_since(input, line, &site->wall_since);
     r = r < 0 ? r : get_unsigned(input, line, "level", INT32_MAX, &level);
