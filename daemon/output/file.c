@@ -11,7 +11,7 @@
  * the last complete line and a torn one must each begin like a line of one of our formats (any: a
  * log may change its format). After a power loss a file may end in NUL bytes that were never
  * written; they count as torn where the line before them is ours. A file that has no line end in
- * its last MiB is refused: we write no such lines. */
+ * its last FILE_LINE_MOST bytes is refused: we write no such lines. */
 #include "output/file.h"
 
 #include "output/format.h"
@@ -28,7 +28,6 @@
 #include <unistd.h>
 
 enum {
-    LINE_MOST = 1 << 20,
     BLOCK_BYTES = 4096,
     BEGINNING_BYTES = 64, /* enough of a line to know it by */
 };
@@ -64,7 +63,7 @@ static int read_at(int fd, char *bytes, size_t n, off_t at) {
 /* Where the line begins whose last byte is before `end`; a newline at `end` - 1 belongs to it only
  * if it is `ended`. 0, -errno, or -EEXIST: too long to be ours. */
 static int find_line(int fd, off_t end, bool ended, off_t *ret_begin) {
-    off_t least = end > LINE_MOST ? end - LINE_MOST : 0;
+    off_t least = end > FILE_LINE_MOST ? end - FILE_LINE_MOST : 0;
     off_t at = ended ? end - 1 : end;
     while (at > least) {
         char block[BLOCK_BYTES];

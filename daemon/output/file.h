@@ -6,6 +6,10 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+/* A line that has not ended after so many bytes is none of ours. The longest are reports of a host with
+ * 256 addresses, each of which answered with every status that there is: below 3 MiB. */
+#define FILE_LINE_MOST (4 << 20)
+
 struct file {
     int fd; /* -1: closed */
     dev_t device;

@@ -189,9 +189,9 @@ START_TEST(a_file_that_is_not_ours_is_left_alone) {
 }
 END_TEST
 
-START_TEST(a_line_of_a_mebibyte_is_not_ours_and_one_below_is) {
+START_TEST(a_line_that_is_too_long_is_not_ours_and_one_below_is) {
     const char *path = scratch("long.log");
-    size_t n = (1 << 20) + 100;
+    size_t n = FILE_LINE_MOST + 100;
     char *bytes = malloc(n);
     memset(bytes, 'x', n);
     memcpy(bytes, REPORT, 40);
@@ -326,7 +326,7 @@ int main(void) {
     tcase_add_test(tcase, a_torn_first_line_is_overwritten);
     tcase_add_test(tcase, bytes_that_a_power_loss_left_unwritten_are_torn);
     tcase_add_loop_test(tcase, a_file_that_is_not_ours_is_left_alone, 0, 8);
-    tcase_add_test(tcase, a_line_of_a_mebibyte_is_not_ours_and_one_below_is);
+    tcase_add_test(tcase, a_line_that_is_too_long_is_not_ours_and_one_below_is);
     tcase_add_test(tcase, only_a_regular_file_itself_is_opened);
     tcase_add_test(tcase, who_may_not_write_is_told_what_to_do);
     tcase_add_test(tcase, a_second_writer_is_locked_out_until_the_first_is_done);

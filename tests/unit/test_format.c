@@ -1,5 +1,7 @@
 #include "output/format.h"
 
+#include "output/file.h"
+
 #include "chance.h"
 #include "fake_config.h"
 #include "make_record.h"
@@ -549,6 +551,67 @@ START_TEST(milliseconds_print_with_microsecond_digits_for_every_length) {
 }
 END_TEST
 
+static void add_all_outcomes(struct tally *tally) {
+    for (outcome_t outcome = 1; outcome <= OUTCOME_STATUS_MAX; outcome++) {
+        if (outcome < OUTCOME_CLASSES || outcome_is_status(outcome)) {
+            make_add(tally, outcome, 10000);
+        }
+    }
+}
+
+/* Of a host with as many addresses as there may be, behind which are servers that name themselves. */
+static struct report *longest_report(void) {
+    enum { ADDRESSES = 256 };
+    struct report *report = make_report(&shop, 9);
+    report->addresses = calloc(ADDRESSES, sizeof *report->addresses);
+    report->n_addresses = ADDRESSES;
+    report->backends = calloc(REPORT_BACKENDS_MOST, sizeof *report->backends);
+    report->n_backends = REPORT_BACKENDS_MOST;
+    report->appeared = calloc(ADDRESSES, sizeof *report->appeared);
+    report->gone = calloc(ADDRESSES, sizeof *report->gone);
+    report->n_appeared = report->n_gone = ADDRESSES;
+    add_all_outcomes(&report->tally);
+    add_all_outcomes(&report->other_backends);
+    for (size_t i = 0; i < ADDRESSES; i++) {
+        char text[INET6_ADDRSTRLEN];
+        snprintf(text, sizeof text, "2001:db8:1111:2222:3333:4444:5555:%zx", 0x1000 + i);
+        add_address(report, i, text);
+        add_all_outcomes(&report->addresses[i].tally);
+        strcpy(report->appeared[i], text);
+        strcpy(report->gone[i], text);
+    }
+    for (size_t i = 0; i < REPORT_BACKENDS_MOST; i++) {
+        struct report_backend *backend = &report->backends[i];
+        memset(backend->name, '"', sizeof backend->name - 1);
+        add_all_outcomes(&backend->tally);
+    }
+    for (int i = 0; i < 16; i++) { /* the lines of 16 KiB that are the most in all */
+        struct report_evidence *evidence = add_evidence(report, 503);
+        evidence->curl = malloc((16 << 10) + 1);
+        memset(evidence->curl, '"', 16 << 10);
+        evidence->curl[16 << 10] = '\0';
+    }
+    return report;
+}
+
+START_TEST(the_longest_line_is_one_that_a_log_has_room_for) {
+    const struct format *const formats[] = {&format_json,
+                                            &format_line}; /* text has a line for each */
+    struct format_place place = {.boot = BOOT, .seq = 17};
+    struct record *record = record_new_report(longest_report());
+    for (size_t i = 0; i < 2; i++) {
+        char *line;
+        size_t n;
+        ck_assert_int_eq(format_make_line(formats[i], record, NULL, &place, &line, &n), 0);
+        ck_assert_uint_gt(n, 2 << 20); /* else this tells nothing */
+        ck_assert_uint_lt(n,
+                          FILE_LINE_MOST - (256 << 10)); /* a long URL, labels, what may yet come */
+        free(line);
+    }
+    record_free(record);
+}
+END_TEST
+
 START_TEST(a_line_resembles_its_format_however_it_is_cut_and_no_other) {
     for (size_t i = 0; i < LOG_FORMATS; i++) {
         for (int places = 0; places <= 1; places++) {
@@ -615,6 +678,7 @@ int main(void) {
     tcase_add_test(tcase, whatever_came_back_is_told_in_80_columns);
     tcase_add_test(tcase, every_json_line_parses_and_keeps_its_numbers);
     tcase_add_test(tcase, milliseconds_print_with_microsecond_digits_for_every_length);
+    tcase_add_test(tcase, the_longest_line_is_one_that_a_log_has_room_for);
     tcase_add_test(tcase, a_line_resembles_its_format_however_it_is_cut_and_no_other);
     tcase_add_test(tcase, other_files_do_not_resemble_a_format);
     tcase_add_test(tcase, formats_are_found_by_name);
