@@ -1,7 +1,8 @@
 """Answers that are cut, malformed or without end: no status that was not earned, over plain HTTP
 and over TLS, and bounded memory."""
 
-from lab import CertificateAuthority, Origin, Running, add_case, case, counts, cut, main, sample
+from lab import (PATIENT, CertificateAuthority, Origin, Running, add_case, case, counts, cut, main,
+                 sample)
 from lab.faults import was_away
 
 HEAD = b"HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length: 5\r\nX-Last: yes\r\n\r\n"
@@ -233,7 +234,7 @@ for name_ in ("letters", "zeros", "100,000 headers", "ten interim answers, then 
 def interim_answers_and_then_silence_are_first_byte_timeout(lab):
     data = b"HTTP/1.1 103 Early Hints\r\n\r\n" * 3
     origin = Origin(lab, cut(data, len(data), "stall"))
-    done = sample("-n", 2, "--timeout", "1500ms", origin.url(), status=1)
+    done = sample("-n", 2, "--timeout", PATIENT, origin.url(), status=1)
     assert counts(done.reports[0]) == {"first_byte_timeout": 2}, done
 
 

@@ -2,7 +2,7 @@
 
 import os
 
-from lab import (OK, CertificateAuthority, Daemon, Dnsmasq, Origin, Proxy, Recorder, case,
+from lab import (OK, PATIENT, CertificateAuthority, Daemon, Dnsmasq, Origin, Proxy, Recorder, case,
                  configuration, counts, cut, free_port, full_backlog, main, sample, values)
 
 
@@ -123,7 +123,7 @@ def a_proxy_that_cannot_be_reached_is_proxy(lab):
         report = sampled(lab, url, f"http://127.0.0.1:{free_port()}", **settings)
         assert counts(report) == {"proxy": 4}, report
         assert report["judged"] == report["failed"] == 4, report
-        report = sampled(lab, url, f"http://127.0.0.1:{full_backlog(lab)}", timeout="1500ms",
+        report = sampled(lab, url, f"http://127.0.0.1:{full_backlog(lab)}", timeout=PATIENT,
                          **settings)
         assert counts(report) == {"proxy": 4}, report
     assert site.recorder.requests == []
@@ -147,7 +147,7 @@ def a_proxy_that_opens_no_tunnel_is_proxy(lab):
         assert report["evidence"][0]["words"], report
     for how in ("reset", "stall"):
         via = Origin(lab, cut(b"HTTP/1.1 200 OK\r\n", 10, how))
-        report = sampled(lab, site.origin.url(), via.url(), timeout="1500ms", **site.settings)
+        report = sampled(lab, site.origin.url(), via.url(), timeout=PATIENT, **site.settings)
         assert counts(report) == {"proxy": 4}, (how, report)
     assert site.recorder.requests == []
 

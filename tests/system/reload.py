@@ -91,8 +91,11 @@ def two_hundred_reloads_lose_and_double_nothing_and_leave_the_others_alone(lab):
     assert not [r for r in log if r["record"] == "lost"], "records were lost"
     reports = [r for r in log if r["record"] == "report"]
     for report in reports:
-        # the last rounds end with the daemon
-        assert set(report["codes"]) <= {"200"} and set(report["errors"]) <= {"aborted"}, report
+        # the last rounds end with the daemon; and where a busy machine left a sample without a
+        # turn, the round lasted until its deadline
+        assert set(report["codes"]) <= {"200"}, report
+        assert set(report["errors"]) <= {"aborted", "not_sent"}, report
+        assert "not_sent" not in report["errors"] or report["took_ms"] >= INTERVAL * 1000, report
     total = sum(report["codes"].get("200", 0) for report in reports)
     nginx.wait_for_requests({200: total})
     assert {r["planned"] for r in reports if r["site"].startswith("changing")} == {2, 3}

@@ -1,7 +1,7 @@
 """The rows of a name's addresses: in every format, for all samples, and from round to round."""
 
-from lab import (Daemon, Dnsmasq, Nginx, Origin, case, check_log, configuration, counts, cut, main,
-                 parse_json, parse_line, parse_text, run_tallyd)
+from lab import (PATIENT, Daemon, Dnsmasq, Nginx, Origin, case, check_log, configuration, counts,
+                 cut, main, parse_json, parse_line, parse_text, run_tallyd)
 
 GOOD, REFUSING, HOLE = "127.0.3.1", "127.0.3.2", "127.0.3.3"
 SILENT = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
@@ -18,8 +18,8 @@ class Name:
         self.url = f"http://{name}:{self.nginx.port}/200"
 
     def configuration(self, **settings):
-        site = {"name": "shop", "url": self.url, "spread": "0s", "timeout": "1500ms", **settings}
-        return configuration([site], {"interval": "9s", "samples": 6, "concurrency": 2},
+        site = {"name": "shop", "url": self.url, "spread": "0s", "timeout": PATIENT, **settings}
+        return configuration([site], {"interval": "30s", "samples": 4, "concurrency": 2},
                              resolver={"servers": [self.dns.address]})
 
     def report(self, **settings):
@@ -36,13 +36,13 @@ def rows(report):
 @case
 def with_each_every_address_gets_all_samples_and_the_good_one_is_as_quick_as_ever(lab):
     report = Name(lab).report(addresses="each")
-    assert report["planned"] == 18, report
-    assert rows(report) == {GOOD: {"200": 6}, REFUSING: {"connect_refused": 6},
-                            HOLE: {"first_byte_timeout": 6}}, report
-    # three waits of two each at the hole, which nobody else waited for
-    assert 4500 <= report["took_ms"] < 9000, report
-    assert report["latency_ms"]["max"] < 1000, report
-    assert report["addresses"][GOOD]["p50_ms"] < 500, report
+    assert report["planned"] == 12, report
+    assert rows(report) == {GOOD: {"200": 4}, REFUSING: {"connect_refused": 4},
+                            HOLE: {"first_byte_timeout": 4}}, report
+    # two waits of two each at the hole, which nobody else waited for
+    assert 8000 <= report["took_ms"] < 30000, report
+    assert report["latency_ms"]["max"] < 4000, report
+    assert report["addresses"][GOOD]["p50_ms"] < 2000, report
     assert "p50_ms" not in report["addresses"][HOLE], report
 
 

@@ -18,11 +18,12 @@ from .recorder import OK, Proxy, Recorder, values
 from .records import (check_log, check_report, counts, parse_json, parse_line, parse_text, slots,
                       troubles)
 from .servers import CertificateAuthority, Dnsmasq, Haproxy, Nginx
-from .tallyd import TALLYD, Daemon, Running, check_words, configuration, run_tallyd, sample
+from .tallyd import (PATIENT, TALLYD, Daemon, Running, check_words, configuration, run_tallyd,
+                     sample)
 
 __all__ = [
-    "CertificateAuthority", "Daemon", "Dnsmasq", "Haproxy", "Nginx", "OK", "Origin", "Proxy",
-    "Recorder", "Running", "Skip", "TALLYD", "add_case", "answer", "case", "check_log",
+    "CertificateAuthority", "Daemon", "Dnsmasq", "Haproxy", "Nginx", "OK", "Origin", "PATIENT",
+    "Proxy", "Recorder", "Running", "Skip", "TALLYD", "add_case", "answer", "case", "check_log",
     "check_report", "check_words", "configuration", "counts", "cut", "free_port", "full_backlog",
     "main", "parse_json", "parse_line", "parse_text", "run_tallyd", "sample", "slots", "start",
     "troubles", "values", "wait_for",

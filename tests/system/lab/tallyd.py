@@ -17,6 +17,8 @@ if os.environ.get("TALLYD_UNDER"):  # a program that runs it
     os.environ["TALLYD_BINARY"] = TALLYD
     TALLYD = os.path.abspath(os.environ["TALLYD_UNDER"])
 
+PATIENT = "4s"  # a timeout: what a busy machine takes of it is no quarter, so that none is ours
+
 # In no run may these be in what the program says of itself.
 _NEVER = re.compile(r"internal: |Sanitizer|runtime error:|Assertion|==\d+== ")
 
