@@ -7,8 +7,8 @@ import socket
 import ssl
 import threading
 
-from lab import (CertificateAuthority, Daemon, Dnsmasq, Nginx, Origin, Proxy, Recorder, add_case,
-                 case, configuration, counts, free_port, main, values)
+from lab import (PATIENT, CertificateAuthority, Daemon, Dnsmasq, Nginx, Origin, Proxy, Recorder,
+                 add_case, case, configuration, counts, free_port, main, values)
 
 MARKERS = ("m4rk3r-header", "m4rk3r-bearer", "m4rk3r-body", "m4rk3r-host")
 
@@ -492,7 +492,7 @@ def connections_are_kept_to_the_origin_alone(lab):
 def slow_start(elsewhere):
     """An origin's behaviour: 600 ms, then a redirect."""
     def behave(connection):
-        if connection.read_request() and connection.pause(0.6):
+        if connection.read_request() and connection.pause(2):
             connection.send(to(elsewhere))
             connection.finish()
     return behave
@@ -502,12 +502,12 @@ def slow_start(elsewhere):
 def one_timeout_covers_all_hops(lab):
     silent = Origin(lab, lambda connection: connection.read_request() and connection.stall())
     origin = Origin(lab, slow_start(silent.url()))
-    report = sampled(lab, origin.url(), scope="any", timeout="2s")
+    report = sampled(lab, origin.url(), scope="any", timeout=PATIENT)
     assert counts(report) == {"first_byte_timeout": 2}, report
-    assert report["took_ms"] < 2500, "the second hop began anew"
+    assert report["took_ms"] < 6000, "the second hop began anew"
     for evidence in report["evidence"]:
-        assert re.fullmatch(r'hop 1, "http://[^"]*/": no byte of the answer after [12]\d{3}\.\d ms '
-                            r"\(timeout\)", evidence["words"]), report
+        assert re.fullmatch(r'hop 1, "http://[^"]*/": no byte of the answer after '
+                            r"[1-4]\d{3}\.\d ms \(timeout\)", evidence["words"]), report
 
 
 class HalfDns:
@@ -544,9 +544,9 @@ def a_lookup_between_hops_ends_with_the_timeout(lab):
     dns = HalfDns(lab)
     origin = Origin(lab, slow_start("http://dark.test/x"))
     report = sampled(lab, f"http://site.test:{origin.port}/", scope="any", resolver=dns.address,
-                     timeout="2s")
+                     timeout=PATIENT)
     assert counts(report) == {"dns_timeout": 2}, report
-    assert report["took_ms"] < 2500, report
+    assert report["took_ms"] < 6000, report
     for evidence in report["evidence"]:
         assert evidence["words"].startswith('hop 1, "http://dark.test/x": '), report
 
@@ -555,11 +555,11 @@ def a_lookup_between_hops_ends_with_the_timeout(lab):
 def a_deadline_ends_a_lookup_between_hops(lab):
     dns = HalfDns(lab)
     origin = Origin(lab, routes({"/": to("http://dark.test/x")}))
-    # the second of two samples, one after the other, has half a second left
+    # the second of two samples, one after the other, has three seconds left
     report = sampled(lab, f"http://site.test:{origin.port}/", scope="any", resolver=dns.address,
-                     timeout="2s", deadline="2500ms", concurrency=1)
+                     timeout=PATIENT, deadline="7s", concurrency=1)
     assert counts(report) == {"dns_timeout": 2}, report
-    assert report["took_ms"] < 3000, report
+    assert report["took_ms"] < 8000, report
     assert {evidence["words"].endswith("(the round's deadline)")
             for evidence in report["evidence"]} == {True, False}, report
 
@@ -586,8 +586,10 @@ def latency_is_that_of_all_hops(lab):
     origin = Origin(lab, routes({"/x": page(200)}))
     first = Origin(lab, slow_start(origin.url("/x")))
     report = sampled(lab, first.url(), scope="any", expect={"latency": "500ms"})
-    assert report["reasons"] == {"latency": 2} and report["latency_ms"]["min"] >= 600, report
-    assert all(e["words"].startswith("latency: 6") for e in report["evidence"]), report
+    assert report["reasons"] == {"latency": 2} and report["latency_ms"]["min"] >= 2000, report
+    for evidence in report["evidence"]:
+        told = re.fullmatch(r"latency: ([0-9.]+) ms, not under 500 ms", evidence["words"])
+        assert float(told[1]) >= 2000, report
 
 
 @case

@@ -152,7 +152,8 @@ def a_reader_of_stdout_that_stalls_delays_no_sample(lab):
     half = len(reports) // 2
     early, late = (sorted(r["late_ms"] for r in part) for part in (reports[:half], reports[half:]))
     assert late[len(late) // 2] < 2 * early[len(early) // 2] + 20, (early, late)
-    assert sum(r["skipped"] for r in reports) <= sum(r["skipped"] for r in reports[:half]) + 1
+    # a busy machine skips slots now and then, a loop that waited for the writer would at each round
+    assert sum(r["skipped"] > 0 for r in reports[half:]) < half / 4, reports[half:]
     os.close(reader)
     # the reader has gone for good: the daemon may end with 3, for a sink that failed, or go on
     daemon.signal(signal.SIGTERM)
