@@ -212,7 +212,7 @@ def costly_pages_that_come_at_once_are_searched_one_by_one(lab):
     daemon = Daemon(lab, configuration(
         [{"name": "calm", "url": calm.url(), "samples": 30, "spread": "3s"},
          {"name": "costly", "url": origin.url(), "samples": 30, "concurrency": 30, "spread": "0s",
-          "expect": {"body_matches": "a*+[bc]"}}], {"interval": "20s", "timeout": "20s"}))
+          "expect": {"body_matches": "a*+[bc]"}}], {"interval": "4s", "timeout": "4s"}))
     costly = daemon.wait_for_reports(1, "costly")[0]
     assert counts(costly) == {"200": 30} and costly["reasons"] == {"body": 30}, costly
     calm = daemon.first_report("calm")
