@@ -7,6 +7,7 @@
 
 #include "base/endpoint.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "config/config.h"
 #include "output/format.h"
 #include "service/signals.h"
@@ -130,6 +131,28 @@ static int ask(const char *listen, const char *site, struct answer *ret_answer) 
 }
 
 /* ---- reading ---- */
+
+/* Whether all that is in it may be shown on a terminal. What tallyd says may; but while it does not run,
+ * anybody on this machine can listen in its place. */
+static bool is_safe(const json_t *value) {
+    const char *key;
+    json_t *each;
+    size_t i;
+    if (json_is_string(value)) {
+        return text_is_safe(json_string_value(value), json_string_length(value));
+    }
+    json_array_foreach(value, i, each) {
+        if (!is_safe(each)) {
+            return false;
+        }
+    }
+    json_object_foreach((json_t *)value, key, each) { /* which is not changed by it */
+        if (!text_is_safe(key, strlen(key)) || !is_safe(each)) {
+            return false;
+        }
+    }
+    return true;
+}
 
 static const char *text_of(const json_t *object, const char *key) {
     const char *text = json_string_value(json_object_get(object, key));
@@ -359,11 +382,12 @@ static int print_one(const json_t *root) {
 /* ---- all ---- */
 
 static int tell(const struct question *question, const struct answer *answer) {
-    json_t *root = json_loadb(answer->bytes, answer->n, 0, NULL);
+    json_t *root = json_loadb(answer->bytes, answer->n, JSON_REJECT_DUPLICATES, NULL);
     const json_t *site = json_object_get(root, "site");
     const json_t *sites = json_object_get(root, "sites");
     int status = EXIT_UP;
-    if (question->site != NULL ? !json_is_object(site) : !json_is_array(sites)) {
+    if ((question->site != NULL ? !json_is_object(site) : !json_is_array(sites)) ||
+        !is_safe(root)) {
         log_error("what answers there is not tallyd");
         status = EXIT_UNASKED;
     } else if (question->site != NULL) {

@@ -6,7 +6,8 @@ import re
 import signal
 import stat
 
-from lab import Daemon, Nginx, case, configuration, main, process, run_tallyd
+from lab import (Daemon, Nginx, Origin, answer, case, configuration, main, process,
+                 run_tallyd)
 from lab.web import get, is_served
 
 
@@ -68,6 +69,30 @@ def what_its_arguments_lack_is_said_in_a_line(_lab):
         assert words in done.err and len(done.err.splitlines()) == 1, done
     unknown = run_tallyd("status", "--none")
     assert unknown.status == 2 and len(unknown.err.splitlines()) == 2, unknown
+
+
+@case
+def what_moves_the_cursor_is_not_tallyd_and_not_shown(lab):
+    site = {"site": "shop", "state": "up", "url": "https://shop.example.org/", "codes": {"200": 4}}
+
+    def served(told):
+        body = (told if isinstance(told, str) else json.dumps(told)).encode()
+        origin = Origin(lab, answer(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) +
+                                    body))
+        return lab.write("c.yaml", f"status: {{ listen: '127.0.0.1:{origin.port}' }}\n"
+                                   "sites: [ https://shop.example.org/ ]\n")
+    for odd in "a\x1b[2J", "a\nroot: up", "a\u009b2J", "a\u202eb":
+        twice = json.dumps({"sites": [{**site, "x": odd}]}, ensure_ascii=False)
+        for told, *name in (({"sites": [{**site, "site": odd}]},), ({"sites": [{odd: 1}]},),
+                            (twice.replace('"x"', '"url"'),),
+                            ({"site": {**site, "state": odd}}, "shop"),
+                            ({"site": site, "last": {"evidence": [{"words": odd}]}}, "shop")):
+            for form in (), ("--json",):
+                done = run_tallyd("status", "-c", served(told), *name, *form)
+                assert done.status == 3 and done.out == "", (told, done)
+                assert done.err == "tallyd: error: what answers there is not tallyd\n", done
+    done = run_tallyd("status", "-c", served({"sites": [site]}))
+    assert done.status == 0 and "shop" in done.out, done
 
 
 @case
