@@ -42,7 +42,8 @@ def the_picture_in_the_readme_is_what_the_program_shows(lab):
                    check=True, timeout=60)
     shown = words_of(os.path.join(ROOT, "doc/sample.svg"))
     assert shown[:6] == ["$", "report", "saw", "saw", "backend", "web-1"], shown
-    assert words_of(lab.path("sample.svg")) == shown, shown
+    now = words_of(lab.path("sample.svg"))
+    assert now == shown, (now, shown)
 
 
 @case
