@@ -1,12 +1,14 @@
 """Connections that a site keeps: what is counted stays true, whatever becomes of them."""
 
+import collections
 import os
 import signal
 import threading
 
 from lab import (OK, CertificateAuthority, Daemon, Nginx, Origin, Recorder, case, check_log,
-                 configuration, counts, main)
+                 configuration, counts, main, wait_for)
 from lab.process import established
+from lab.records import NOT_JUDGED
 
 INTERVAL = "300ms"
 CLOSING = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello"
@@ -20,11 +22,23 @@ def started(lab, *rows, samples=4, interval=INTERVAL, concurrency=2, **settings)
 
 
 def totals(log):
-    """Samples with a status, and repetitions, of all reports; every other outcome is a fault."""
+    """Samples with a status, those whose answer a busy machine missed, and repetitions, of all
+    reports; every other outcome is a fault."""
     reports = [record for record in log if record["record"] == "report"]
-    assert all(set(counts(report)) <= {"200", "aborted"} for report in reports), reports
-    return (sum(report["codes"].get("200", 0) for report in reports),
+    total = collections.Counter()
+    for report in reports:
+        total.update(counts(report))
+    assert set(total) <= {"200", *NOT_JUDGED}, reports
+    return (total["200"], total["local_resource"],
             sum(report.get("repeated", 0) for report in reports))
+
+
+def check_totals(log, recorder):
+    """Of an origin that answers once a connection: what it saw are samples and repetitions."""
+    samples, missed, repeated = totals(log)
+    # after one that was missed, its connection has gone
+    assert repeated >= samples - 1 - missed > 0, (samples, missed, repeated)
+    assert 0 <= len(recorder.requests) - samples - repeated <= missed, (len(recorder.requests), log)
 
 
 def over_both(lab):
@@ -78,9 +92,7 @@ def requests_seen_are_samples_and_repetitions_when_kept_connections_are_closed(l
         daemon.wait_for_reports(5)
         log = daemon.stop()
         os.unlink(daemon.log_path)
-        samples, repeated = totals(log)
-        assert repeated >= samples - 1 > 0, (samples, repeated)
-        assert len(recorder.requests) == samples + repeated, (len(recorder.requests), log)
+        check_totals(log, recorder)
 
 
 @case
@@ -98,9 +110,7 @@ def the_same_by_reset(lab):
     origin = Origin(lab, recorder)
     daemon = started(lab, {"name": "site", "url": origin.url()}, concurrency=1)
     daemon.wait_for_reports(5)
-    samples, repeated = totals(daemon.stop())
-    assert repeated >= samples - 1 > 0, (samples, repeated)
-    assert len(recorder.requests) == samples + repeated
+    check_totals(daemon.stop(), recorder)
 
 
 @case
@@ -184,9 +194,10 @@ def nginx_counts_as_we_do_whether_it_closes_after_three_or_is_restarted(lab):
                      {"name": "tls", "url": nginx.tls_url(), "tls": {"ca": ca.certificate}},
                      samples=10)
     daemon.wait_for_reports(10)
-    samples, repeated = totals(daemon.stop())
-    nginx.wait_for_requests({"200": samples})  # it says so, and is believed
-    assert repeated == 0, repeated
+    samples, missed, repeated = totals(daemon.stop())
+    assert repeated == 0, repeated  # it says that it closes, and is believed
+    wait_for(lambda: sum(nginx.requests().values()) >= samples, f"{samples} requests")
+    assert sum(nginx.requests().values()) <= samples + missed, (nginx.requests(), samples, missed)
 
 
 @case
@@ -198,10 +209,10 @@ def a_server_that_is_restarted_between_rounds_is_no_failure(lab):
         daemon.wait_for_reports(1)
         nginx.restart()
         daemon.wait_for_reports(1)
-    samples, repeated = totals(daemon.stop())
+    samples, missed, repeated = totals(daemon.stop())
     # what was asked of a process that had gone did not get an answer from it
     seen = sum(nginx.requests().values())
-    assert samples <= seen <= samples + repeated, (samples, repeated, seen)
+    assert samples <= seen <= samples + missed + repeated, (samples, missed, repeated, seen)
 
 
 @case
@@ -214,8 +225,9 @@ def each_address_has_connections_of_its_own(lab):
     daemon.wait_for_reports(10)
     log = daemon.stop()
     for site, recorder, origin in (("one", recorders[0], first), ("two", recorders[1], second)):
-        samples, _ = totals([r for r in log if r.get("site") == site])
-        assert len(recorder.requests) == samples and origin.connections == 2, (site, samples)
+        samples, missed, _ = totals([r for r in log if r.get("site") == site])
+        assert 0 <= len(recorder.requests) - samples <= missed, (site, samples, missed)
+        assert 0 <= origin.connections - 2 <= missed, (site, origin.connections, missed)
 
 
 # ---- reloads, bounds ----
