@@ -35,13 +35,18 @@ def secret(lab, name="secret", text=SECRET + "\n"):
     return {"file": path}
 
 
+def was_held_up(report):
+    """Its loop did not run for a while, on a machine with too much to do: that says nothing."""
+    return any("our own loop" in item.get("words", "") for item in report.get("evidence", []))
+
+
 def sampled(lab, url, resolver=None, samples=4, **site):
-    """The report of a site's one round; the log shows no secret."""
+    """The report of a round of a site, by itself; the log shows no secret."""
     top = {} if resolver is None else {"resolver": {"servers": [resolver]}}
     daemon = Daemon(lab, configuration(
         [{"name": "site", "url": url, **site}],
         {"interval": "9s", "samples": samples, "spread": "0s"}, **top))
-    report = daemon.first_report()
+    report = daemon.first_report(suits=lambda report: not was_held_up(report))
     daemon.stop()
     with open(daemon.log_path, encoding="utf-8") as log:
         assert "s3cr3t" not in log.read(), report

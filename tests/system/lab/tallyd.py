@@ -197,11 +197,11 @@ class Daemon:
         self.wait_for(lambda: len(self.reports(site)) >= target, f"{n} more reports", limit)
         return self.reports(site)
 
-    def first_report(self, site=None, limit=30.0):
-        """However early it comes: of this daemon, whatever its log had before."""
+    def first_report(self, site=None, limit=30.0, suits=lambda report: True):
+        """However early it comes: of this daemon, whatever its log had before; that suits."""
         def own():
             return [report for report in self.reports()[self._before:]
-                    if site is None or report["site"] == site]
+                    if (site is None or report["site"] == site) and suits(report)]
         self.wait_for(own, "a report", limit)
         return own()[0]
 
