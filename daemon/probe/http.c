@@ -479,6 +479,9 @@ static outcome_t outcome_of(struct hop *hop, CURLcode code, enum progress progre
 
 /* Of what ended as our own failure: it was not that we were late. */
 static bool is_exhausted(const struct hop *hop, CURLcode code) {
+    if (code == CURLE_OPERATION_TIMEDOUT && lane_is_deaf(hop->lane)) {
+        return true;
+    }
     return hop->forced == OUTCOME_NONE &&
            (memory_failed || hop->answer.memory_failed || code == CURLE_OUT_OF_MEMORY ||
             code == CURLE_COULDNT_CONNECT);
@@ -596,7 +599,10 @@ static void expire(struct hop *hop, const char *of, nsec_t lag) {
     if (had > hop->request.site->timeout) {
         had = hop->request.site->timeout;
     }
-    if (absent > had / 4 && absent > 10 * NSEC_PER_MSEC) {
+    if (lane_is_deaf(hop->lane)) {
+        hop->forced = OUTCOME_LOCAL_RESOURCE;
+        snprintf(words, sizeof words, "there was no memory to watch its connection");
+    } else if (absent > had / 4 && absent > 10 * NSEC_PER_MSEC) {
         hop->forced = OUTCOME_LOCAL_RESOURCE;
         snprintf(words, sizeof words, "our own loop was away for %.1f ms",
                  (double)absent / NSEC_PER_MSEC);

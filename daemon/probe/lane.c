@@ -13,7 +13,8 @@
  * samples missed meanwhile is nobody's fault but ours.
  *
  * When a multi handle itself fails, libcurl leaves it unusable until emptied: its transfers end by
- * their own timers, no new one begins in it, and it does not go back to the pool. */
+ * their own timers, no new one begins in it, and it does not go back to the pool. So does a transfer whose
+ * socket could not be watched. That they took too long is ours then. */
 #include "probe/lane.h"
 
 #include "base/log.h"
@@ -40,6 +41,7 @@ struct probe_lane {
     bool draining;
     bool closing; /* closed while draining */
     bool broken;
+    bool deaf; /* since it was leased: something that libcurl waits for may come unheard */
 };
 
 /* What libevent watches for libcurl; hangs on the socket in libcurl (curl_multi_assign). */
@@ -187,6 +189,7 @@ static int on_want_socket(CURL *easy, curl_socket_t fd, int want, void *arg, voi
         if (watch == NULL) {
             /* returning -1 would end all transfers of the lane; this one ends by its own timer */
             log_error("out of memory: a socket is not watched");
+            lane->deaf = true;
             return 0;
         }
         watch->lane = lane;
@@ -197,6 +200,7 @@ static int on_want_socket(CURL *easy, curl_socket_t fd, int want, void *arg, voi
     event_assign(&watch->event, lane->engine->base, fd, what, on_socket, watch);
     if (event_add(&watch->event, NULL) != 0) {
         log_error("a socket cannot be watched");
+        lane->deaf = true;
     }
     return 0;
 }
@@ -306,6 +310,7 @@ int lane_open(struct probe_engine *engine, const struct site *site, struct probe
         }
     }
     lane->leased = true;
+    lane->deaf = false;
     *ret_lane = lane;
     return 0;
 }
@@ -325,6 +330,10 @@ void lane_close(struct probe_lane *lane) {
     } else {
         release(lane);
     }
+}
+
+bool lane_is_deaf(const struct probe_lane *lane) {
+    return lane->deaf || lane->broken;
 }
 
 struct hop **lane_hops(struct probe_lane *lane) {

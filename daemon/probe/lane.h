@@ -49,6 +49,10 @@ struct hop **lane_hops(struct probe_lane *lane);
  * difference of two calls tells of the time between them. Absences under 100 ms are not noticed. */
 nsec_t lane_absent(const struct probe_lane *lane, nsec_t now);
 
+/* Whether what came for a sample that took too long may have been there in time: there was no memory to
+ * watch a socket, or libcurl failed. */
+bool lane_is_deaf(const struct probe_lane *lane);
+
 struct event_base *lane_base(const struct probe_lane *lane);
 struct probe_engine *lane_engine(const struct probe_lane *lane);
 int lane_add(struct probe_lane *lane, CURL *easy); /* 0 or -errno; starts on the loop's next turn */

@@ -430,6 +430,40 @@ START_TEST(an_error_that_the_kernel_names_late_is_asked_for_again) {
 }
 END_TEST
 
+/* As where there is no memory for it. */
+static bool no_socket_is_watched;
+
+int event_add(struct event *event, const struct timeval *timeout) {
+    static int (*next)(struct event *, const struct timeval *);
+    if (next == NULL) {
+        *(void **)&next = dlsym(RTLD_NEXT, "event_add");
+    }
+    if (no_socket_is_watched && (event_get_events(event) & (EV_READ | EV_WRITE)) != 0) {
+        return -1;
+    }
+    return next(event, timeout);
+}
+
+START_TEST(what_may_come_unheard_is_not_the_site_s_silence) {
+    struct server server = {.answer = small_answer, .stay = true}; /* says nothing */
+    server_start(&server);
+    ask(&server, "/");
+    site.timeout = NSEC_PER_SEC;
+    no_socket_is_watched = true;
+    ck_assert_uint_eq(sample(NULL), OUTCOME_LOCAL_RESOURCE);
+    ck_assert_str_eq(seen.words, "there was no memory to watch its connection");
+    ck_assert(seen.exhausted);
+    no_socket_is_watched = false;
+    server.stay = false;
+    server_says(&server, small_answer);
+    site.timeout = 5 * NSEC_PER_SEC;
+    probe_http.lane_close(lane);
+    ck_assert_int_eq(probe_http.lane_open(engine, &site, &lane), 0); /* the same, from the pool */
+    ck_assert_uint_eq(sample(NULL), 200);
+    server_stop(&server);
+}
+END_TEST
+
 START_TEST(samples_in_flight_can_be_ended) {
     struct server server = {.answer = small_answer, .stay = true};
     server_start(&server);
@@ -701,6 +735,7 @@ int main(void) {
     tcase_add_test(tests, no_prefix_of_an_answer_earns_its_status);
     tcase_add_test(tests, silence_is_a_timeout_of_its_phase);
     tcase_add_test(tests, an_error_that_the_kernel_names_late_is_asked_for_again);
+    tcase_add_test(tests, what_may_come_unheard_is_not_the_site_s_silence);
     tcase_add_test(tests, samples_in_flight_can_be_ended);
     tcase_add_test(tests, a_large_body_is_ended_on_purpose_and_keeps_its_status);
     tcase_add_test(tests, a_large_head_is_too_large);
