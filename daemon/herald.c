@@ -1,9 +1,11 @@
 /* The line has the rate of the last minute, as sites that are sampled once a minute would make that of
  * some seconds jump. It is made every few seconds, and sent when it is another one.
  *
- * The watchdog is fed when every loop has turned since the beat before (base/loop.c); the control loop has, as
- * it beats. So a writer that hangs in one write(2) to a dead disk for as long as WatchdogSec= gets the
- * daemon killed: all the reports that it could still take would end in memory. */
+ * The watchdog is fed when a beat finds that every loop has turned since the last one that found so
+ * (base/loop.c; the control loop has, as it beats). So a writer that hangs in one write(2) to a dead
+ * disk for as long as WatchdogSec= gets the daemon killed: all the reports that it could still take
+ * would end in memory. Loops say that they turn five times a second, each at times of its own: with a
+ * WatchdogSec= under a second it takes several beats until all have. */
 #include "herald.h"
 
 #include "base/clock.h"
@@ -38,7 +40,8 @@ struct herald {
     void *arg;
     struct notify *notify;
     struct event *timer, *beat; /* the latter where there is a watchdog */
-    nsec_t beat_at, fed_at;
+    nsec_t turned_at;           /* the last beat that found all loops turning */
+    nsec_t fed_at;
     struct mark marks[MARKS]; /* a ring */
     unsigned first, n;
     bool ready;
@@ -123,11 +126,12 @@ static void on_beat(evutil_socket_t fd, short what, void *arg) {
     (void)fd;
     (void)what;
     nsec_t feed = notify_watchdog(herald->notify) / 4, now = clock_now();
-    bool turned = engine_turned(herald->engine) > herald->beat_at;
-    herald->beat_at = now;
-    if (turned && now - herald->fed_at >= feed) {
-        herald->fed_at = now;
-        notify_alive(herald->notify);
+    if (engine_turned(herald->engine) > herald->turned_at) {
+        herald->turned_at = now;
+        if (now - herald->fed_at >= feed) {
+            herald->fed_at = now;
+            notify_alive(herald->notify);
+        }
     }
     arm(herald->beat, feed < beat_period ? feed : beat_period);
 }
