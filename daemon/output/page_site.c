@@ -144,7 +144,7 @@ static void put_round(const struct report *report, FILE *to) {
     html_time(report->wall_began, to);
     fprintf(to, ": %u planned, %u judged, %u failed", report->planned, report->judged,
             report->failed);
-    const char *comma = " for ";
+    const char *comma = ": ";
     for (unsigned i = REASON_NONE + 1; i < REASON_COUNT; i++) {
         if (report->reasons[i] > 0) {
             fprintf(to, "%s%s&nbsp;%u", comma, reason_name((enum reason)i), report->reasons[i]);

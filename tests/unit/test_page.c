@@ -321,6 +321,13 @@ START_TEST(who_answered_what_is_a_matrix) {
 }
 END_TEST
 
+START_TEST(the_last_round_says_for_what_its_samples_failed) {
+    configure("sites: [ { name: a, url: http://a.test/ } ]");
+    add(make("a", 1, 9, OUTCOME_RESET, 1), STATE_UP);
+    has(one("a"), ": 10 planned, 10 judged, 1 failed: error&nbsp;1</dd>");
+}
+END_TEST
+
 START_TEST(statuses_stand_before_classes) {
     configure("sites: [ { name: a, url: http://a.test/ } ]");
     struct report *report = make("a", 1, 9, OUTCOME_RESET, 1);
@@ -382,6 +389,7 @@ int main(void) {
     tcase_add_test(tests, every_round_is_a_cell_with_its_tally);
     tcase_add_test(tests, outcomes_are_bars_the_most_frequent_first);
     tcase_add_test(tests, who_answered_what_is_a_matrix);
+    tcase_add_test(tests, the_last_round_says_for_what_its_samples_failed);
     tcase_add_test(tests, statuses_stand_before_classes);
     tcase_add_test(tests, trouble_of_our_own_is_said_on_every_page);
     tcase_add_test(tests, spans_and_counts_are_for_people);
