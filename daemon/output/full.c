@@ -24,18 +24,21 @@ static size_t fit(const char *word, size_t n, unsigned columns) {
     return at;
 }
 
-/* Words that go on in the next line, below the first of them, where a line is full. */
+/* Words that go on in the next line, below the first of them, where a line is full. No line ends in
+ * blanks: those before a word come with it. */
 struct paragraph {
     FILE *to;
-    unsigned indent, column;
+    unsigned indent, column, blanks;
 };
 
 static struct paragraph begin(FILE *to, const char *label, unsigned indent) {
-    fprintf(to, "%-*s", (int)indent, label);
-    if (strlen(label) >= indent) { /* such a label is rare: an hour and more */
-        fprintf(to, "\n%*s", (int)indent, "");
+    unsigned n = (unsigned)strlen(label);
+    fputs(label, to);
+    if (n >= indent) { /* such a label is rare: an hour and more */
+        fputc('\n', to);
+        n = 0;
     }
-    return (struct paragraph){.to = to, .indent = indent, .column = indent};
+    return (struct paragraph){.to = to, .indent = indent, .column = indent, .blanks = indent - n};
 }
 
 static void put_words(struct paragraph *paragraph, const char *text) {
@@ -48,12 +51,14 @@ static void put_words(struct paragraph *paragraph, const char *text) {
         unsigned columns = format_columns(word);
         bool first = paragraph->column == paragraph->indent;
         if (!first && paragraph->column + 1 + columns > FORMAT_COLUMNS) {
-            fprintf(paragraph->to, "\n%*s", (int)paragraph->indent, "");
-            paragraph->column = paragraph->indent;
+            fputc('\n', paragraph->to);
+            paragraph->column = paragraph->blanks = paragraph->indent;
             first = true;
         }
-        fprintf(paragraph->to, "%s%s", first ? "" : " ", word);
+        paragraph->blanks += first ? 0 : 1;
+        fprintf(paragraph->to, "%*s%s", (int)paragraph->blanks, "", word);
         paragraph->column += columns + (first ? 0 : 1);
+        paragraph->blanks = 0;
         text += n;
     }
 }

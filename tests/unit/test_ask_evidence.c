@@ -83,7 +83,7 @@ START_TEST(what_the_api_tells_is_shown_as_a_round_of_the_command_line_is) {
     ck_assert_str_eq(text, wanted);
     ck_assert_ptr_nonnull(strstr(text, "    at 104 ms   192.0.2.1 from \"web 4\" port 40114 took"));
     ck_assert_ptr_nonnull(strstr(text, "\n  200, failed for its latency:\n"));
-    ck_assert_ptr_nonnull(strstr(text, "\n    never sent "));
+    ck_assert_ptr_nonnull(strstr(text, "\n    never sent"));
     free(text);
     free(wanted);
     json_decref(object);
@@ -97,7 +97,7 @@ START_TEST(what_is_unknown_here_is_left_out) {
                                 "\"reason\":\"error\",\"curl\":\"y\"}]}",
                                 0, NULL);
     char *text = print(object);
-    ck_assert_str_eq(text, "\n  reset:\n    never sent  \n    y\n");
+    ck_assert_str_eq(text, "\n  reset:\n    never sent\n    y\n");
     free(text);
     json_decref(object);
     text = print(NULL);
