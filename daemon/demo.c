@@ -151,6 +151,12 @@ static void clear(struct demo *demo) {
     }
 }
 
+/* How another terminal calls this program, wherever it stands: heap. NULL: as in the manual. */
+static char *own_path(void) {
+    return strchr(program_invocation_name, '/') != NULL ? realpath(program_invocation_name, NULL)
+                                                        : NULL;
+}
+
 static int demo(nsec_t lasts) {
     struct demo demo = {.lasts = lasts};
     int status = EXIT_FAILED;
@@ -161,9 +167,11 @@ static int demo(nsec_t lasts) {
             origin_port(demo.origin));
         say("20 fresh requests a site every 2 s, a report each, in order (see %s); ends after %.0f s",
             demo.path, (double)lasts / NSEC_PER_SEC);
-        say("who fails, from another terminal: tallyd sample -v --backend-header X-Served-By "
+        char *path = own_path();
+        say("who fails, from another terminal: %s sample -v --backend-header X-Served-By "
             "http://127.0.0.1:%u/one-in-twenty",
-            origin_port(demo.origin));
+            path != NULL ? path : "tallyd", origin_port(demo.origin));
+        free(path);
         r = direct(&demo);
     }
     if (r == 0) {

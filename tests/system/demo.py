@@ -21,6 +21,13 @@ def the_demo_shows_failures_in_order_and_a_reload_and_ends_well(lab):
 
 
 @case
+def what_the_demo_says_for_another_terminal_can_be_typed_there(lab):
+    done = run_tallyd("demo", "--seconds", 1, limit=60)
+    line = re.search(r"another terminal: (.*)", done.err).group(1)
+    assert line.split()[:2] == [os.path.realpath(TALLYD), "sample"], line
+
+
+@case
 def the_demo_needs_no_home_and_no_writable_directory(lab):
     done = run_tallyd("demo", "--seconds", 2, limit=60, cwd="/proc", env={"HOME": None})
     assert done.status == 0, done
