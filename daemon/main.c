@@ -35,6 +35,7 @@
 
 #include "base/log.h"
 #include "base/loop.h"
+#include "config/nearest.h"
 #include "probe/probe.h"
 #include "service/signals.h"
 
@@ -60,7 +61,7 @@ static void usage(FILE *to) {
           "  check -c FILE   read FILE; say what is wrong with it, or what it will cost\n"
           "  demo            watch it at work on a server of its own\n"
           "\n"
-          "tallyd COMMAND --help says more; tallyd --version.\n",
+          "tallyd COMMAND --help, or tallyd help COMMAND, says more; tallyd --version.\n",
           to);
 }
 
@@ -132,7 +133,36 @@ static const char check_help[] =
     "exit status: 0 FILE can be used, perhaps with warnings; 2 it cannot; 3 the\n"
     "output failed.\n";
 
+static int refuse(const char *command) {
+    static const char *const names[] = {"sample", "run", "status", "check", "demo", "help"};
+    const char *meant = NULL;
+    unsigned least = nearest_limit(command) + 1;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        unsigned distance = nearest_distance(command, names[i]);
+        if (distance < least) {
+            least = distance;
+            meant = names[i];
+        }
+    }
+    if (*command == '-') {
+        log_error("'%s' is no command; options stand behind one", command);
+    } else if (meant != NULL) {
+        log_error("there is no command '%s'; did you mean '%s'?", command, meant);
+    } else if (*command != '\0') {
+        log_error("there is no command '%s'", command);
+    }
+    usage(stderr);
+    return EXIT_USAGE;
+}
+
 static int dispatch(int argc, char **argv) {
+    static char help[] = "--help";
+    if (argc > 1 && strcmp(argv[1], "help") == 0) { /* as other programs have it */
+        bool of_one = argc > 2 && strcmp(argv[2], "help") != 0;
+        argv[1] = of_one ? argv[2] : help;
+        argv[2] = of_one ? help : NULL;
+        argc = of_one ? 3 : 2;
+    }
     const char *command = argc > 1 ? argv[1] : "";
     char name[16]; /* with which getopt's own messages begin */
     if (argc > 1) {
@@ -162,11 +192,7 @@ static int dispatch(int argc, char **argv) {
         puts("tallyd " TALLYD_VERSION);
         return EXIT_OK;
     }
-    if (*command != '\0') {
-        log_error("there is no command '%s'", command);
-    }
-    usage(stderr);
-    return EXIT_USAGE;
+    return refuse(command);
 }
 
 /* A process may be started with stdin, stdout or stderr closed; the next open() would then get the

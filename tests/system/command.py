@@ -88,6 +88,27 @@ def help_goes_to_stdout_and_names_every_option(lab):
 
 
 @case
+def help_may_be_asked_for_as_a_command(lab):
+    for command in ("sample", "run", "status", "check", "demo"):
+        done = run_tallyd("help", command)
+        assert done.status == 0 and done.out == run_tallyd(command, "--help").out, (command, done)
+    for arguments in (["help"], ["help", "help"]):
+        done = run_tallyd(*arguments)
+        assert done.status == 0 and done.out == run_tallyd("--help").out, done
+
+
+@case
+def a_command_that_does_not_exist_is_told_with_the_one_that_was_meant(lab):
+    for typed, said in (("samle", "did you mean 'sample'?"), ("chekc", "did you mean 'check'?"),
+                        ("frobnicate", "there is no command 'frobnicate'\n"),
+                        ("--verbose", "options stand behind one")):
+        for arguments in ([typed], ["help", typed]):
+            done = run_tallyd(*arguments)
+            assert done.status == 2 and done.out == "" and said in done.err, (arguments, done)
+            assert "usage: tallyd COMMAND" in done.err, done
+
+
+@case
 def the_three_formats_say_the_same(lab):
     origin = Origin(lab, answer(OK))
     nginx = Nginx(lab)
