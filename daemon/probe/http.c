@@ -585,6 +585,24 @@ static nsec_t absence_of(struct hop *hop, nsec_t now) {
     return (waited ? lane_absent(hop->lane, now) : hop->absent_asked) - hop->request.absent_before;
 }
 
+#define KERNEL_TICK (10 * NSEC_PER_MSEC) /* the coarsest that kernels are built with */
+
+/* For how long something that came before has waited for the loop, by the kernel's clock; 0: nothing has.
+ * A loop with too much to do turns all the time, and is not absent, but has not heard all. */
+static nsec_t unheard_for(const struct hop *hop, nsec_t had) {
+    struct tcp_info info;
+    socklen_t size = sizeof info;
+    bool connecting = hop->connected == NSEC_UNKNOWN;
+    if (hop->socket < 0 || (connecting && hop->reused) || !has_unseen(hop) ||
+        getsockopt(hop->socket, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) {
+        return 0;
+    }
+    nsec_t since =
+        NSEC_PER_MSEC * (connecting ? info.tcpi_last_ack_recv : info.tcpi_last_data_recv);
+    /* more, and it was before the sample: nothing has come but an end */
+    return since <= had + KERNEL_TICK ? since : 0;
+}
+
 /* It took too long: the site's fault, unless we were not there to listen. `lag` is how late our own
  * timer was: who knows what came meanwhile. */
 static void expire(struct hop *hop, const char *of, nsec_t lag) {
@@ -599,6 +617,7 @@ static void expire(struct hop *hop, const char *of, nsec_t lag) {
     if (had > hop->request.site->timeout) {
         had = hop->request.site->timeout;
     }
+    nsec_t unheard = unheard_for(hop, had);
     if (lane_is_deaf(hop->lane)) {
         hop->forced = OUTCOME_LOCAL_RESOURCE;
         snprintf(words, sizeof words, "there was no memory to watch its connection");
@@ -606,6 +625,10 @@ static void expire(struct hop *hop, const char *of, nsec_t lag) {
         hop->forced = OUTCOME_LOCAL_RESOURCE;
         snprintf(words, sizeof words, "our own loop was away for %.1f ms",
                  (double)absent / NSEC_PER_MSEC);
+    } else if (unheard > KERNEL_TICK && unheard > lag) {
+        hop->forced = OUTCOME_LOCAL_RESOURCE;
+        snprintf(words, sizeof words, "our own loop had no turn for what came %.1f ms before",
+                 (double)unheard / NSEC_PER_MSEC);
     } else {
         snprintf(words, sizeof words, "%s after %.1f ms (%s)",
                  waiting_for(progress_of(hop), hop->request.site->request.proxy != NULL),

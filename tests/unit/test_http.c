@@ -432,6 +432,8 @@ END_TEST
 
 /* As where there is no memory for it. */
 static bool no_socket_is_watched;
+/* Sockets that are to be heard of for this are not, as where others have all the turns. */
+static short unheard;
 
 int event_add(struct event *event, const struct timeval *timeout) {
     static int (*next)(struct event *, const struct timeval *);
@@ -440,6 +442,9 @@ int event_add(struct event *event, const struct timeval *timeout) {
     }
     if (no_socket_is_watched && (event_get_events(event) & (EV_READ | EV_WRITE)) != 0) {
         return -1;
+    }
+    if ((event_get_events(event) & unheard) != 0) {
+        return 0;
     }
     return next(event, timeout);
 }
@@ -460,6 +465,23 @@ START_TEST(what_may_come_unheard_is_not_the_site_s_silence) {
     probe_http.lane_close(lane);
     ck_assert_int_eq(probe_http.lane_open(engine, &site, &lane), 0); /* the same, from the pool */
     ck_assert_uint_eq(sample(NULL), 200);
+    server_stop(&server);
+}
+END_TEST
+
+START_TEST(what_came_and_had_no_turn_is_no_timeout_of_the_site_s) {
+    struct server server = {.answer = small_answer, .stay = true};
+    server_start(&server);
+    ask(&server, "/");
+    site.timeout = 150 * NSEC_PER_MSEC; /* at 200 ms libcurl looks by itself */
+    unheard = EV_WRITE;                 /* that there is a connection */
+    ck_assert_uint_eq(sample(NULL), OUTCOME_LOCAL_RESOURCE);
+    ck_assert_ptr_nonnull(strstr(seen.words, "our own loop "));
+    server.answer_bytes = sizeof small_answer - 1;
+    unheard = EV_READ; /* that there is an answer */
+    ck_assert_uint_eq(sample(NULL), OUTCOME_LOCAL_RESOURCE);
+    ck_assert_ptr_nonnull(strstr(seen.words, "our own loop "));
+    unheard = 0;
     server_stop(&server);
 }
 END_TEST
@@ -736,6 +758,7 @@ int main(void) {
     tcase_add_test(tests, silence_is_a_timeout_of_its_phase);
     tcase_add_test(tests, an_error_that_the_kernel_names_late_is_asked_for_again);
     tcase_add_test(tests, what_may_come_unheard_is_not_the_site_s_silence);
+    tcase_add_test(tests, what_came_and_had_no_turn_is_no_timeout_of_the_site_s);
     tcase_add_test(tests, samples_in_flight_can_be_ended);
     tcase_add_test(tests, a_large_body_is_ended_on_purpose_and_keeps_its_status);
     tcase_add_test(tests, a_large_head_is_too_large);
