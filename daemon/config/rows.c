@@ -505,7 +505,7 @@ const struct key keys[] = {
         .reload = KEY_LOADING,
         .help = "A file that holds a secret and that others cannot read (chmod o= FILE), below "
                 "the directory of the configuration unless absolute. The end of its only line "
-                "is left out; a file of tls has as many lines as it has.",
+                "is left out. Of tls: a PEM file of many lines; of ca and cert others may read it.",
         .example = "/etc/tallyd/token",
     },
     {
