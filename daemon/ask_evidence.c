@@ -1,7 +1,9 @@
 /* What the API says is made into what it was, so that there is one way to show it. What is not there, or
- * is unknown to us because the daemon is of another version, is left out. */
+ * is unknown to us because the daemon is of another version, is left out. So is what is far more than a
+ * daemon tells, for what answers may be none, and samples are compared with each other. */
 #include "ask_evidence.h"
 
+#include "base/text.h"
 #include "output/format.h"
 
 #include <errno.h>
@@ -10,9 +12,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { SAMPLES_MOST = 1000 }; /* a daemon of this version tells of ROUND_EVIDENCE_MOST */
+
 static const char *text_of(const json_t *object, const char *key) {
     const char *text = json_string_value(json_object_get(object, key));
     return text != NULL ? text : "";
+}
+
+/* Of more than has room there, whole characters. */
+static void copy_text(const json_t *object, const char *key, char *ret_text, size_t size) {
+    const char *text = text_of(object, key);
+    text_escape(text, strlen(text), ret_text, size);
 }
 
 static nsec_t time_of(const json_t *object, const char *key) {
@@ -52,9 +62,9 @@ static int read_one(const json_t *item, struct report_evidence *evidence) {
     for (unsigned i = 0; i < PHASE_COUNT; i++) {
         evidence->phases[i] = time_of(phases, phase_name((enum phase)i));
     }
-    snprintf(evidence->address, sizeof evidence->address, "%s", text_of(item, "address"));
-    snprintf(evidence->backend, sizeof evidence->backend, "%s", text_of(item, "backend"));
-    snprintf(evidence->words, sizeof evidence->words, "%s", text_of(item, "words"));
+    copy_text(item, "address", evidence->address, sizeof evidence->address);
+    copy_text(item, "backend", evidence->backend, sizeof evidence->backend);
+    copy_text(item, "words", evidence->words, sizeof evidence->words);
     const char *curl = json_string_value(json_object_get(item, "curl"));
     evidence->curl = curl != NULL ? strdup(curl) : NULL;
     return curl != NULL && evidence->curl == NULL ? -ENOMEM : 0;
@@ -62,7 +72,7 @@ static int read_one(const json_t *item, struct report_evidence *evidence) {
 
 int ask_evidence_print(const json_t *report, FILE *to) {
     const json_t *list = json_object_get(report, "evidence");
-    size_t most = json_array_size(list), n = 0;
+    size_t told = json_array_size(list), most = told < SAMPLES_MOST ? told : SAMPLES_MOST, n = 0;
     struct report_evidence *evidence = calloc(most + 1, sizeof *evidence);
     int r = evidence == NULL ? -ENOMEM : 0;
     for (size_t i = 0; i < most && r == 0; i++) {

@@ -3,6 +3,7 @@
 #include "fake_config.h"
 #include "make_record.h"
 
+#include "base/text.h"
 #include "output/format.h"
 
 #include <check.h>
@@ -106,11 +107,37 @@ START_TEST(what_is_unknown_here_is_left_out) {
 }
 END_TEST
 
+START_TEST(what_no_daemon_would_tell_takes_neither_time_nor_half_a_character) {
+    char address[64] = "";
+    for (unsigned i = 0; i < 30; i++) {
+        strcat(address, "\u00e9");
+    }
+    json_t *list = json_array();
+    for (unsigned i = 0; i < 2000; i++) {
+        json_array_append_new(list, json_pack("{ss, ss, si}", "outcome", "reset", "address",
+                                              address, "at_ms", (int)i));
+    }
+    json_t *object = json_pack("{so}", "evidence", list);
+    char *text = print(object);
+    unsigned samples = 0;
+    for (const char *at = text; (at = strstr(at, "    at ")) != NULL; at++) {
+        samples++;
+    }
+    ck_assert_uint_eq(samples, 1000);
+    for (const char *line = text; *line != '\0'; line += strcspn(line, "\n") + 1) {
+        ck_assert(text_is_safe(line, strcspn(line, "\n")));
+    }
+    free(text);
+    json_decref(object);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("ask_evidence");
     TCase *tests = tcase_create("ask_evidence");
     tcase_add_test(tests, what_the_api_tells_is_shown_as_a_round_of_the_command_line_is);
     tcase_add_test(tests, what_is_unknown_here_is_left_out);
+    tcase_add_test(tests, what_no_daemon_would_tell_takes_neither_time_nor_half_a_character);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
