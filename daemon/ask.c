@@ -416,7 +416,7 @@ static int tell(const struct question *question, const struct answer *answer) {
 static int answer_question(const struct question *question) {
     struct config *config = NULL;
     struct config_messages messages = {0};
-    int r = config_load(question->path, &messages, &config);
+    int r = config_load_without_secrets(question->path, &messages, &config);
     if (r != 0) {
         config_messages_print(&messages, stderr);
     }

@@ -174,18 +174,19 @@ static uint64_t fd_limit(void) {
 }
 
 /* NULL: messages say why. */
-static struct config *load(const char *path) {
+static struct config *load(const char *path, bool with_secrets) {
     signals_release();
     struct config *config = NULL;
     struct config_messages messages = {0};
-    int r = config_load(path, &messages, &config);
+    int r = with_secrets ? config_load(path, &messages, &config)
+                         : config_load_without_secrets(path, &messages, &config);
     config_messages_print(&messages, stderr);
     config_messages_clear(&messages);
     return r == 0 ? config : NULL;
 }
 
 int checker_run(const char *path) {
-    struct config *config = load(path);
+    struct config *config = load(path, true);
     struct engine_trust trust;
     int status = EXIT_CONFIG;
     if (config == NULL) {
@@ -210,7 +211,7 @@ int checker_run(const char *path) {
 }
 
 int checker_names(const char *path) {
-    struct config *config = load(path);
+    struct config *config = load(path, false);
     if (config == NULL) {
         return EXIT_CONFIG;
     }

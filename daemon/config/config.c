@@ -123,6 +123,12 @@ int config_load(const char *path, struct config_messages *ret_messages,
     return config_conclude(files_read(path, &draft), &draft, ret_messages, ret_config);
 }
 
+int config_load_without_secrets(const char *path, struct config_messages *ret_messages,
+                                struct config **ret_config) {
+    struct draft draft = {.without_secrets = true};
+    return config_conclude(files_read(path, &draft), &draft, ret_messages, ret_config);
+}
+
 int config_load_memory(const char *name, const char *bytes, size_t n,
                        struct config_messages *ret_messages, struct config **ret_config) {
     struct draft draft = {0};

@@ -266,7 +266,12 @@ void config_messages_print(const struct config_messages *messages, FILE *to); /*
  * warnings; -EINVAL with at least one error; -ENOMEM, with what was found until then. */
 int config_load(const char *path, struct config_messages *ret_messages, struct config **ret_config);
 
-/* The same from memory, for tests and fuzzing; `include` is an error there. */
+/* The same for who only asks about the sites and sends nothing: no secret is looked for, and all are
+ * empty; a path that a credential would have is its name. */
+int config_load_without_secrets(const char *path, struct config_messages *ret_messages,
+                                struct config **ret_config);
+
+/* As config_load(), but from memory, for tests and fuzzing; `include` is an error there. */
 int config_load_memory(const char *name, const char *bytes, size_t n,
                        struct config_messages *ret_messages, struct config **ret_config);
 

@@ -230,6 +230,12 @@ bool maps_read_secret(struct reader *reader, const char *name, const struct node
         return true;
     }
     struct draft *draft = reader->draft;
+    if (draft->without_secrets) {
+        static const struct secret empty = {.bytes = "", .path = ""};
+        ret_value->pointer = &empty;
+        *ret_ok = true;
+        return true;
+    }
     const struct secret *secret;
     char room[SECRET_WHY_SIZE];
     const char *path, *why, *hint;
@@ -330,6 +336,11 @@ bool maps_read_file(struct reader *reader, const struct key *key, const struct n
         return false;
     }
     if (origin.file == NULL && origin.credential == NULL) {
+        return true;
+    }
+    if (reader->draft->without_secrets) {
+        ret_value->pointer = origin.file != NULL ? origin.file : origin.credential;
+        *ret_ok = true;
         return true;
     }
     const char *path, *why, *hint;

@@ -191,7 +191,7 @@ static void check_tls(struct draft *draft, const struct draft_site *written,
                    "each needs the other; they may be one file");
     }
     const struct draft_setting *key = draft_find(&written->settings, SITE(tls.key));
-    if (key != NULL) {
+    if (key != NULL && !draft->without_secrets) {
         check_key_file(draft, key);
     }
     if (site->tls.verify || !site->enabled || !site->url.tls) {

@@ -174,6 +174,8 @@ def a_site_that_asks_with_secrets_shows_none(lab):
                    if name != "CREDENTIALS_DIRECTORY"}
     done = run_tallyd("check", "-c", path, env=environment)
     assert done.status == 2 and "CREDENTIALS_DIRECTORY is not set" in done.err, done
+    names = run_tallyd("check", "--names", "-c", path, env=environment)
+    assert names.status == 0 and names.out == "shop\n" and names.err == "", names
 
 
 @case

@@ -61,6 +61,27 @@ def the_table_has_the_worst_first_and_the_exit_status_says_whether_all_are_up(la
 
 
 @case
+def who_asks_needs_no_secret_of_the_daemon_s(lab):
+    nginx, port = Nginx(lab), process.free_port()
+    for name in ("token", "key"):
+        os.chmod(lab.write(name, "x\n"), 0o600)
+    sites = [{"name": "shop", "url": nginx.url("/200"),
+              "request": {"bearer": {"credential": "token"},
+                          "headers": {"X-Key": {"file": lab.path("key")}}}}]
+    daemon = Daemon(lab, configuration(sites, {"interval": "300ms", "samples": 12},
+                                       status={"listen": f"127.0.0.1:{port}"}),
+                    env={**os.environ, "CREDENTIALS_DIRECTORY": lab.dir})
+    daemon.wait_for_reports(1)
+    os.unlink(lab.path("key"))
+    environment = {name: value for name, value in os.environ.items()
+                   if name != "CREDENTIALS_DIRECTORY"}
+    done = run_tallyd("status", "-c", daemon.config_path, env=environment)
+    assert "  shop\n" in done.out and done.err == "", done
+    assert run_tallyd("sample", "--site", "shop", "-c", daemon.config_path,
+                      env=environment).status == 2  # who sends does
+
+
+@case
 def what_its_arguments_lack_is_said_in_a_line(_lab):
     for arguments, words in (((), "tallyd status -c /etc/tallyd/tallyd.yaml"),
                              (("a", "b", "-c", "none.yaml"), "tallyd status --help")):
