@@ -64,7 +64,7 @@ struct draft {
     char *directory; /* of the file, absolute: paths are below it */
 
     struct secrets secrets;
-    bool without_secrets; /* none is looked for, and all are empty */
+    bool without_secrets;   /* none is looked for, and all are empty */
     size_t body_file_bytes; /* of all together */
 
     struct draft_settings top, defaults;
