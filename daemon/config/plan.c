@@ -378,6 +378,9 @@ static void print_rings(const struct config *config, FILE *to) {
             }
         }
     }
+    if (slowest == NULL) {
+        return; /* none is enabled, and none waits */
+    }
     fputs("a report waits for its order at the most\n", to);
     char interval[VALUE_TEXT_SIZE], deadline[VALUE_TEXT_SIZE];
     for (size_t i = 0; i < config->n_rings && i < RINGS_SHOWN; i++) {
@@ -391,7 +394,7 @@ static void print_rings(const struct config *config, FILE *to) {
         }
     }
     if (config->n_rings > RINGS_SHOWN) {
-        value_print_duration(slowest != NULL ? slowest->deadline : 0, deadline);
+        value_print_duration(slowest->deadline, deadline);
         fprintf(to, "  %-9s over all, with %zu rings more\n", deadline,
                 config->n_rings - RINGS_SHOWN);
     }

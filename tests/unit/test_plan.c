@@ -125,6 +125,16 @@ START_TEST(what_waits_for_the_canary_is_told) {
 }
 END_TEST
 
+START_TEST(where_no_site_is_enabled_no_report_waits) {
+    struct config *config = load("sites: [ { url: https://a/, enabled: no } ]\n");
+    char *page = print(config, 3, 400);
+    ck_assert_ptr_null(strstr(page, "waits"));
+    ck_assert_ptr_nonnull(strstr(page, "\n\nsites        1, 0 enabled, in 1 ring\n"));
+    free(page);
+    config_unref(config);
+}
+END_TEST
+
 START_TEST(many_rings_are_summed_up) {
     char text[4096] = "sites:\n";
     size_t n = strlen(text);
@@ -329,6 +339,7 @@ int main(void) {
     tcase_add_test(tests, descriptors_are_counted_from_the_configuration);
     tcase_add_test(tests, max_in_flight_and_the_look_ups_have_caps);
     tcase_add_test(tests, what_waits_for_the_canary_is_told);
+    tcase_add_test(tests, where_no_site_is_enabled_no_report_waits);
     tcase_add_test(tests, many_rings_are_summed_up);
     tcase_add_test(tests, nothing_enabled_costs_nothing);
     tcase_add_test(tests, a_log_that_cannot_be_written_is_told);
