@@ -97,8 +97,21 @@ static bool prepare(CURL *easy, const char *listen, const char *site, char *erro
     return ok;
 }
 
+static void say_unknown(const struct config *config, const char *site) {
+    const char *nearest = config_nearest(config, site);
+    if (config_find(config, site) != NULL) {
+        log_error("the daemon has no site '%s' yet: send it SIGHUP to read the configuration again",
+                  site);
+    } else if (nearest != NULL) {
+        log_error("the daemon has no site '%s'; is it '%s'?", site, nearest);
+    } else {
+        log_error("the daemon has no site '%s'; `tallyd status` without a name lists them", site);
+    }
+}
+
 /* EXIT_UP with the answer, which is the caller's; or why not was said. */
-static int ask(const char *listen, const char *site, struct answer *ret_answer) {
+static int ask(const struct config *config, const char *site, struct answer *ret_answer) {
+    const char *listen = config->status_listen;
     char error[CURL_ERROR_SIZE] = "";
     CURL *easy = curl_easy_init();
     if (easy == NULL || !prepare(easy, listen, site, error, ret_answer)) {
@@ -120,7 +133,7 @@ static int ask(const char *listen, const char *site, struct answer *ret_answer) 
         return EXIT_UNASKED;
     }
     if (ret_answer->status == 404 && site != NULL) {
-        log_error("the daemon has no site '%s'; `tallyd status` without a name lists them", site);
+        say_unknown(config, site);
         return EXIT_USAGE;
     }
     if (ret_answer->status != 200) {
@@ -431,7 +444,7 @@ static int answer_question(const struct question *question) {
                   question->path);
     } else {
         struct answer answer = {0};
-        status = ask(config->status_listen, question->site, &answer);
+        status = ask(config, question->site, &answer);
         if (status == EXIT_UP) {
             status = tell(question, &answer);
         }

@@ -5,6 +5,7 @@
 #include "config/draft.h"
 #include "config/files.h"
 #include "config/messages.h"
+#include "config/nearest.h"
 #include "config/private.h"
 #include "config/value.h"
 
@@ -115,6 +116,19 @@ int config_conclude(int r, struct draft *draft, struct config_messages *ret_mess
     }
     *ret_config = config;
     return 0;
+}
+
+const char *config_nearest(const struct config *config, const char *name) {
+    const char *nearest = NULL;
+    unsigned least = 0;
+    for (size_t i = 0; i < config->n_sites; i++) {
+        unsigned far = nearest_distance(name, config->sites[i].name);
+        if (far <= nearest_limit(config->sites[i].name) && (nearest == NULL || far < least)) {
+            nearest = config->sites[i].name;
+            least = far;
+        }
+    }
+    return nearest;
 }
 
 int config_load(const char *path, struct config_messages *ret_messages,

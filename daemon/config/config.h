@@ -242,6 +242,9 @@ void config_unref(struct config *config);         /* thread-safe; NULL does noth
 /* The site of that name, or NULL. O(1). */
 const struct site *config_find(const struct config *config, const char *name);
 
+/* The name of the site that was probably meant by one that is none, or NULL. */
+const char *config_nearest(const struct config *config, const char *name);
+
 /* Whether samples of the one can be judged together with samples of the other: the same is asked
  * (URL, request, TLS, redirects, where to connect; secrets by their content) and expected. */
 bool config_same_question(const struct site *a, const struct site *b);

@@ -2,26 +2,12 @@
  * without what only a daemon needs: slots, rings and sinks of its own. */
 #include "config/config.h"
 
-#include "config/nearest.h"
 #include "config/private.h"
 #include "config/timing.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const char *nearest_name(const struct config *config, const char *name) {
-    const char *nearest = NULL;
-    unsigned least = 0;
-    for (size_t i = 0; i < config->n_sites; i++) {
-        unsigned far = nearest_distance(name, config->sites[i].name);
-        if (far <= nearest_limit(config->sites[i].name) && (nearest == NULL || far < least)) {
-            nearest = config->sites[i].name;
-            least = far;
-        }
-    }
-    return nearest;
-}
 
 /* As `tallyd sample` does it: all at once, and with the time that it needs. */
 static void prepare(struct site *site, const struct config_urls *urls) {
@@ -88,7 +74,7 @@ int config_once(struct config *config, const char *const *names, size_t n,
     for (size_t i = 0; i < n; i++) {
         if (config_find(config, names[i]) == NULL) {
             *ret_unknown = names[i];
-            *ret_nearest = nearest_name(config, names[i]);
+            *ret_nearest = config_nearest(config, names[i]);
             return -ENOENT;
         }
     }

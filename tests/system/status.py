@@ -51,7 +51,9 @@ def the_table_has_the_worst_first_and_the_exit_status_says_whether_all_are_up(la
     assert json.loads(status(daemon, "fine one", "--json").out)["site"]["state"] == "up"
     assert len(json.loads(status(daemon, "--json").out)["sites"]) == 2
     unknown = status(daemon, "nobody")
-    assert unknown.status == 2 and "no site 'nobody'" in unknown.err, unknown
+    assert unknown.status == 2 and "no site 'nobody'; `tallyd status`" in unknown.err, unknown
+    mistyped = status(daemon, "bda")
+    assert mistyped.status == 2 and "no site 'bda'; is it 'bad'?" in mistyped.err, mistyped
     assert "reloaded: " in reload(daemon, text(nginx, f"127.0.0.1:{port}", enabled=False))
     daemon.wait_for(lambda: status(daemon).status == 0, "what is paused to be no matter")
     assert "1 up, 1 paused" in status(daemon).out
@@ -79,6 +81,16 @@ def who_asks_needs_no_secret_of_the_daemon_s(lab):
     assert "  shop\n" in done.out and done.err == "", done
     assert run_tallyd("sample", "--site", "shop", "-c", daemon.config_path,
                       env=environment).status == 2  # who sends does
+
+
+@case
+def a_site_that_the_daemon_has_not_read_yet_wants_a_reload(lab):
+    nginx, port = Nginx(lab), process.free_port()
+    daemon = Daemon(lab, text(nginx, f"127.0.0.1:{port}"))
+    daemon.wait_for_reports(1)
+    daemon.write_config(text(nginx, f"127.0.0.1:{port}", name="new"))
+    done = status(daemon, "new")
+    assert done.status == 2 and "no site 'new' yet: send it SIGHUP" in done.err, done
 
 
 @case
