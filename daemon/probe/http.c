@@ -44,6 +44,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -588,18 +589,21 @@ static nsec_t absence_of(struct hop *hop, nsec_t now) {
 #define KERNEL_TICK (10 * NSEC_PER_MSEC) /* the coarsest that kernels are built with */
 
 /* For how long something that came before has waited for the loop, by the kernel's clock; 0: nothing has.
- * A loop with too much to do turns all the time, and is not absent, but has not heard all. */
+ * A loop with too much to do turns all the time, and is not absent, but has not heard all. An end alone
+ * does not count: nobody knows since when it waits, and an answer that ends unbegun is the site's. */
 static nsec_t unheard_for(const struct hop *hop, nsec_t had) {
     struct tcp_info info;
     socklen_t size = sizeof info;
     bool connecting = hop->connected == NSEC_UNKNOWN;
+    int bytes = 0;
     if (hop->socket < 0 || (connecting && hop->reused) || !has_unseen(hop) ||
+        (!connecting && (ioctl(hop->socket, FIONREAD, &bytes) != 0 || bytes == 0)) ||
         getsockopt(hop->socket, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) {
         return 0;
     }
     nsec_t since =
         NSEC_PER_MSEC * (connecting ? info.tcpi_last_ack_recv : info.tcpi_last_data_recv);
-    /* more, and it was before the sample: nothing has come but an end */
+    /* more: it came before the sample, or never */
     return since <= had + KERNEL_TICK ? since : 0;
 }
 

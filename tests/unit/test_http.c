@@ -481,6 +481,10 @@ START_TEST(what_came_and_had_no_turn_is_no_timeout_of_the_site_s) {
     unheard = EV_READ; /* that there is an answer */
     ck_assert_uint_eq(sample(NULL), OUTCOME_LOCAL_RESOURCE);
     ck_assert_ptr_nonnull(strstr(seen.words, "our own loop "));
+    server.answer_bytes = 0; /* the site was silent, and closes while nobody listens */
+    server.stay = false;
+    sample(NULL);
+    ck_assert_msg(strstr(seen.words, "had no turn") == NULL, "%s", seen.words);
     unheard = 0;
     server_stop(&server);
 }
