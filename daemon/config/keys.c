@@ -63,6 +63,15 @@ const struct key *key_find(const char *name, enum key_place place) {
     return NULL;
 }
 
+const struct key *key_first(enum key_place place) {
+    size_t i = 0;
+    while (i < keys_n && (keys[i].places & place) == 0) {
+        i++;
+    }
+    assert(i < keys_n);
+    return &keys[i];
+}
+
 const struct key *key_nearest(const char *name, enum key_place place) {
     const struct key *nearest = NULL;
     unsigned least = 0;

@@ -141,6 +141,7 @@ extern const size_t keys_n;
 const char *key_place_name(enum key_place place); /* "in a site", "at the top level", … */
 
 const struct key *key_find(const char *name, enum key_place place); /* NULL: unknown there */
+const struct key *key_first(enum key_place place);                  /* of its rows; an example */
 /* The key that was probably meant; NULL: none is near. Prefers those of `place`. */
 const struct key *key_nearest(const char *name, enum key_place place);
 

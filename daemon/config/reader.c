@@ -257,7 +257,10 @@ static bool read_section(struct reader *reader, const struct key *key, const str
         return true;
     }
     if (first->kind != NODE_MAP) {
-        return reading_refuse_node(reader, first, key->name, "a map of keys");
+        char wanted[64];
+        snprintf(wanted, sizeof wanted, "a map of keys (%s: …)",
+                 key_first((enum key_place)key->inside)->name);
+        return reading_refuse_node(reader, first, key->name, wanted);
     }
     if (key->inside != KEY_DEFAULTS) { /* its keys are fields of the record around it */
         return reading_read_map(reader, (enum key_place)key->inside, to, NULL);
@@ -306,7 +309,7 @@ static bool read_site(struct reader *reader, const struct node *node) {
 static bool read_sink(struct reader *reader, const struct node *node) {
     struct draft *draft = reader->draft;
     if (node->kind != NODE_MAP) {
-        return reading_refuse_node(reader, node, "an entry of reports", "a map of keys");
+        return reading_refuse_node(reader, node, "an entry of reports", "a map of keys (to: …)");
     }
     struct draft_sink *sink =
         grow((void **)&draft->sinks, draft->n_sinks, &draft->sinks_size, sizeof *sink);
@@ -327,7 +330,8 @@ static bool read_sink(struct reader *reader, const struct node *node) {
 static bool read_command(struct reader *reader, const struct node *node) {
     struct draft *draft = reader->draft;
     if (node->kind != NODE_MAP) {
-        return reading_refuse_node(reader, node, "an entry of on_change", "a map of keys");
+        return reading_refuse_node(reader, node, "an entry of on_change",
+                                   "a map of keys (command: …)");
     }
     struct draft_command *command =
         grow((void **)&draft->commands, draft->n_commands, &draft->commands_size, sizeof *command);
