@@ -8,6 +8,7 @@
  * in the bundle may end a chain. */
 #include "probe/trust.h"
 
+#include "config/secret.h"
 #include "config/source.h"
 
 #include <errno.h>
@@ -96,11 +97,12 @@ int trust_read(const char *file, struct source **ret_source, char *ret_why, size
     const char *why = NULL;
     int r = source_read(file, BUNDLE_BYTES_MOST, "is larger than 64 MiB", ret_source, &why);
     if (r != 0) {
-        snprintf(ret_why, why_size, "CA bundle %s %s%s%s%s", file, why, r == -EINVAL ? "" : ": ",
-                 r == -EINVAL ? "" : strerror(-r),
-                 strcmp(file, system_bundle) == 0
-                     ? "; install ca-certificates, or name a bundle in SSL_CERT_FILE"
-                     : "");
+        const char *hint = strcmp(file, system_bundle) == 0
+                               ? "install ca-certificates, or name a bundle in SSL_CERT_FILE"
+                           : r == -EACCES ? secret_unreadable
+                                          : "";
+        snprintf(ret_why, why_size, "CA bundle %s %s%s%s%s%s", file, why, r == -EINVAL ? "" : ": ",
+                 r == -EINVAL ? "" : strerror(-r), *hint != '\0' ? "; " : "", hint);
     }
     return r;
 }

@@ -5,6 +5,7 @@
 #include "scratch.h"
 
 #include "config/source.h"
+#include "probe/trust.h"
 
 #include <check.h>
 #include <errno.h>
@@ -94,7 +95,7 @@ START_TEST(what_cannot_be_used_is_refused_with_its_name) {
 END_TEST
 
 /* As under DynamicUser=, whose user is not that of the files. */
-START_TEST(a_key_that_only_root_reads_is_told_with_what_to_do) {
+START_TEST(a_file_that_only_root_reads_is_told_with_what_to_do) {
     struct issued a = issued_new("A", NULL);
     const char *cert = scratch("cert"), *key = scratch("key");
     issued_write(cert, &a);
@@ -107,6 +108,9 @@ START_TEST(a_key_that_only_root_reads_is_told_with_what_to_do) {
     }
     refused(cert, key, key,
             "Permission denied; tallyd's user must read it; a service has {credential");
+    struct source *bundle = NULL;
+    ck_assert_int_eq(trust_read(key, &bundle, why, sizeof why), -EACCES);
+    ck_assert_msg(strstr(why, "; tallyd's user must read it; ") != NULL, "%s", why);
     ck_assert_int_eq(seteuid(getuid()), 0);
     issued_clear(&a);
 }
@@ -132,7 +136,7 @@ int main(void) {
     TCase *tests = tcase_create("identity");
     tcase_add_test(tests, a_certificate_its_chain_and_its_key_are_shown);
     tcase_add_test(tests, what_cannot_be_used_is_refused_with_its_name);
-    tcase_add_test(tests, a_key_that_only_root_reads_is_told_with_what_to_do);
+    tcase_add_test(tests, a_file_that_only_root_reads_is_told_with_what_to_do);
     tcase_add_test(tests, an_issuer_that_is_damaged_refuses_the_file);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
