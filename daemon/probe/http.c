@@ -594,9 +594,11 @@ static nsec_t absence_of(struct hop *hop, nsec_t now) {
 static nsec_t unheard_for(const struct hop *hop, nsec_t had) {
     struct tcp_info info;
     socklen_t size = sizeof info;
-    bool connecting = hop->connected == NSEC_UNKNOWN;
+    bool connecting = hop->connected == NSEC_UNKNOWN; /* with a proxy: to the site, through it */
     int bytes = 0;
-    if (hop->socket < 0 || (connecting && hop->reused) || !has_unseen(hop) ||
+    if (hop->socket < 0 ||
+        (connecting && (hop->reused || hop->request.site->request.proxy != NULL)) ||
+        !has_unseen(hop) ||
         (!connecting && (ioctl(hop->socket, FIONREAD, &bytes) != 0 || bytes == 0)) ||
         getsockopt(hop->socket, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) {
         return 0;
@@ -629,7 +631,7 @@ static void expire(struct hop *hop, const char *of, nsec_t lag) {
         hop->forced = OUTCOME_LOCAL_RESOURCE;
         snprintf(words, sizeof words, "our own loop was away for %.1f ms",
                  (double)absent / NSEC_PER_MSEC);
-    } else if (unheard > KERNEL_TICK && unheard > lag) {
+    } else if (unheard > had / 4 && unheard > KERNEL_TICK && unheard > lag) {
         hop->forced = OUTCOME_LOCAL_RESOURCE;
         snprintf(words, sizeof words, "our own loop had no turn for what came %.1f ms before",
                  (double)unheard / NSEC_PER_MSEC);
