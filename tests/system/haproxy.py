@@ -33,7 +33,7 @@ def over_400_samples_503_is_counted_as_often_as_haproxy_logs_it(lab):
 def the_site_is_degraded_after_a_few_rounds(lab):
     haproxy = balanced(lab)
     daemon = Daemon(lab, configuration({"shop": haproxy.url()},
-                                       {"interval": "400ms", "samples": 20}))
+                                       {"interval": "1s", "samples": 20}))
     daemon.wait_for(lambda: any(r["record"] == "event" and r["to"] == "degraded"
                                 for r in daemon.records()), "an event to degraded", 30)
     log = daemon.stop()

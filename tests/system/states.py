@@ -64,7 +64,7 @@ def a_verdict_waits_for_no_report_that_is_before_it(lab):
 def every_report_tells_state_level_and_window(lab):
     farm = Farm(lab)
     sites = [farm.site("good", "/"), farm.site("bad", "/bad", health={"degraded_at": 5})]
-    daemon = Daemon(lab, configuration(sites, {"interval": "300ms", "samples": 4},
+    daemon = Daemon(lab, configuration(sites, {"interval": "1s", "samples": 4},
                                        reports=[{"to": "file", "path": "{log}", "format": "json"},
                                                 {"to": "file", "path": "{log}.line"}]))
     daemon.wait_for_reports(4, "bad")
