@@ -99,7 +99,7 @@ def a_reload_pauses_a_site_and_it_comes_back_unknown(lab):
     def text(**more):
         return configuration([farm.site("good", "/", **more),
                               farm.site("bad", "/bad", health=HASTY, **more),
-                              farm.site("other", "/")], {"interval": "300ms", "samples": 4})
+                              farm.site("other", "/")], {"interval": "800ms", "samples": 4})
     daemon = Daemon(lab, text())
     daemon.wait_for_reports(1, "good")
     daemon.wait_for(lambda: changes(daemon, "bad"), "the bad site's first event")
